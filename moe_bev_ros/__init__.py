@@ -1,0 +1,1 @@
+"""An edge driving stack for ROS 2: cameras and LiDAR in, objects, a path and throttle/brake out."""

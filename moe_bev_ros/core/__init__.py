@@ -1,0 +1,1 @@
+"""Values that all rooms share: poses, cameras, frames, objects, plans, commands. numpy only."""

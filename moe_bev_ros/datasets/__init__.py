@@ -1,0 +1,1 @@
+"""Readers and writers of recorded data: rosbag2 and folders of frames."""

@@ -1,0 +1,73 @@
+"""What every engine offers to the BEV node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moe_bev_ros.core.frame import Frame
+from moe_bev_ros.core.objects import Detections
+from moe_bev_ros.core.se3 import Array
+
+
+class EngineError(RuntimeError):
+    """An engine cannot be built or run; the message names the fact and the cure."""
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """A BEV map of occupancy.
+
+    Attributes:
+        occupancy_hw: (H, W) int8 as in nav_msgs/OccupancyGrid: 0 free .. 100 occupied, -1 unknown; row 0 at the smallest y.
+        resolution_m: size of a cell [m].
+        origin_xy_m: corner of cell (0, 0) in base_link [m].
+    """
+
+    occupancy_hw: NDArray[np.int8]
+    resolution_m: float
+    origin_xy_m: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class EngineOutput:
+    """What one step gave.
+
+    Attributes:
+        perception_valid: the frame held the sensors that this engine needs.
+        stage_ms: wall time of each stage [ms], in order.
+        experts: names of the frame experts that ran.
+        memory_bytes: temporal memory held after the step.
+    """
+
+    detections: Detections
+    perception_valid: bool
+    segmentation: Segmentation | None = None
+    stage_ms: dict[str, float] = field(default_factory=dict)
+    experts: tuple[str, ...] = ()
+    memory_bytes: int = 0
+
+
+class Engine(Protocol):
+    """A perception engine with a memory.
+
+    ``step`` is called with frames in rising stamps; ``reset`` after a jump of time.
+    """
+
+    name: str
+
+    def step(self, frame: Frame, base_link_now_se3_before: Array | None) -> EngineOutput:
+        """Detect the objects of one frame.
+
+        Args:
+            frame: the sensors that came in.
+            base_link_now_se3_before: motion of base_link since the last frame (4 x 4); None when not known.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Forget everything that came before."""
+        ...

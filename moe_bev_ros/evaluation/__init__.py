@@ -1,0 +1,1 @@
+"""Judges and reports: what a run achieved, in numbers and pictures."""

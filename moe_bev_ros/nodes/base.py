@@ -1,0 +1,316 @@
+"""What every node of the stack shares: lifecycle, guarded subscriptions, heartbeat and diagnostics.
+
+A node of ours overrides ``setup`` (make publishers and subscriptions), ``forget`` (time jumped, or deactivated) and, where it
+has more to say, ``extra_diagnostics``. Everything that differs between ROS distributions sits in this file: written for Jazzy
+and Kilted and run on both; on Humble `MessageInfo` callbacks are missing, and `_message_age_ns` then counts from the callback
+(not run there).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from lifecycle_msgs.msg import State
+from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.clock import TimeJump
+from rclpy.duration import Duration
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.core.stamps import Stamp, StampGuard
+from moe_bev_ros.msg import Heartbeat
+from moe_bev_ros.nodes.params import declare, on_change, param  # noqa: F401
+from moe_bev_ros.runtime.health import InputHealth
+
+P = TypeVar('P')
+
+SENSOR_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+BEST_EFFORT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+STATE_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+TF_STATIC_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+HEARTBEAT_TOPIC = '/moe_bev/heartbeat'
+HEARTBEAT_PERIOD_S = 0.2
+DIAGNOSTICS_PERIOD_S = 1.0
+WARN_PERIOD_S = 2.0
+
+
+class StackNode(LifecycleNode, Generic[P]):
+    """A lifecycle node that says what it lacks, and never lets a bad message end it."""
+
+    def __init__(self, name: str, params_type: type[P]) -> None:
+        super().__init__(name)
+        self.declare_parameter('autostart', False)
+        self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self.params_type = params_type
+        self.params: P = declare(self, params_type)
+        on_change(self, params_type, self._accept_params)
+        self.counters: dict[str, int] = {'dropped_by_policy': 0, 'rejected': 0}
+        self.inputs: dict[str, InputHealth] = {}
+        self._stamp_guards: dict[str, StampGuard] = {}
+        self._warned_at: dict[str, float] = {}
+        self._subscriptions_made: list[Any] = []
+        self._publishers_made: list[Any] = []
+        self._timers_made: list[Any] = []
+        self._heartbeat = self.create_publisher(Heartbeat, HEARTBEAT_TOPIC, QoSProfile(depth=10))
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', QoSProfile(depth=10))
+        self.create_timer(HEARTBEAT_PERIOD_S, self._send_heartbeat, clock=self.steady_clock)
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self._send_diagnostics, clock=self.steady_clock)
+        threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
+        self._jump_handle = self.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
+        if self.get_parameter('autostart').value:
+            self._autostart_timer = self.create_timer(0.0, self._autostart, clock=self.steady_clock)
+
+    # What a node of ours overrides ------------------------------------------------------------------------------------
+
+    def setup(self) -> None:
+        """Make the pure objects, publishers, subscriptions and timers. Called on configure; may raise InputError."""
+
+    def forget(self) -> None:
+        """Drop everything that depends on earlier messages. Called when time jumps and on deactivation."""
+
+    def params_changed(self) -> None:
+        """Take over ``self.params`` after a change at run time."""
+
+    def extra_diagnostics(self) -> dict[str, str]:
+        """More key-value pairs for /diagnostics."""
+        return {}
+
+    # What a node of ours calls ----------------------------------------------------------------------------------------
+
+    def advertise(self, msg_type: type, topic: str, qos: QoSProfile = STATE_QOS) -> Publisher[Any]:
+        """Make a publisher that is silent unless the node is active, with QoS overrides from parameters."""
+        options = QoSOverridingOptions.with_default_policies()
+        publisher = self.create_lifecycle_publisher(msg_type, topic, qos, qos_overriding_options=options)
+        self._publishers_made.append(publisher)
+        return publisher
+
+    def subscribe(
+        self,
+        msg_type: type,
+        topic: str,
+        callback: Callable[[Any, int], None],
+        qos: QoSProfile = STATE_QOS,
+        *,
+        stamped: bool = True,
+        required: bool = True,
+        period_s: float = 0.0,
+        many_publishers: bool = False,
+    ) -> None:
+        """Subscribe with a guard around the callback.
+
+        Args:
+            callback: gets the message and the CLOCK_MONOTONIC time at which it was received [ns]; may raise InputError.
+            stamped: the message has a header whose stamps must rise; a jump leads to ``forget``.
+            required: diagnostics warn while nothing has come.
+            period_s: expected time between two messages; diagnostics warn after five times that; 0: not periodic.
+            many_publishers: more than one publisher is normal on this topic.
+        """
+        options = QoSOverridingOptions.with_default_policies()
+        name = self.resolve_topic_name(topic)
+        health = InputHealth(name, required=required, period_s=period_s, many_publishers=many_publishers)
+        self.inputs[name] = health
+        guard = self._stamp_guards.setdefault(name, StampGuard()) if stamped else None
+
+        def guarded(message: Any, info: Any) -> None:
+            receive_ns = time.monotonic_ns() - _message_age_ns(info)
+            health.received(time.monotonic())
+            if not self.is_active or (guard is not None and not self._stamp_accepted(guard, message, name)):
+                return
+            try:
+                callback(message, receive_ns)
+            except InputError as err:
+                self.reject(name, str(err))
+
+        subscription = self.create_subscription(msg_type, topic, guarded, qos, qos_overriding_options=options)
+        self._subscriptions_made.append(subscription)
+
+    def every(self, period_s: float, callback: Callable[[], None], *, steady: bool = False) -> None:
+        """Call back periodically while active, on ROS time unless ``steady``."""
+
+        def guarded() -> None:
+            if self.is_active:
+                callback()
+
+        clock = self.steady_clock if steady else self.get_clock()
+        self._timers_made.append(self.create_timer(period_s, guarded, clock=clock))
+
+    def reject(self, topic: str, fact: str) -> None:
+        """Count a message that cannot be used and say why, naming the topic."""
+        self.counters['rejected'] += 1
+        if topic in self.inputs:
+            self.inputs[topic].rejected(fact, time.monotonic())
+        self.warn_slowly(f'{topic}: {fact}')
+
+    def warn_slowly(self, text: str) -> None:
+        """Log a warning, the same text at most once in WARN_PERIOD_S."""
+        now = time.monotonic()
+        if now - self._warned_at.get(text, -1e9) >= WARN_PERIOD_S:
+            self._warned_at[text] = now
+            self.get_logger().warning(text)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the node is in the active state."""
+        return self.state_id == State.PRIMARY_STATE_ACTIVE
+
+    @property
+    def state_id(self) -> int:
+        """The lifecycle_msgs/State id the node is in."""
+        return int(self._state_machine.current_state[0])
+
+    def now_ns(self) -> int:
+        """ROS time (simulated where use_sim_time is set) [ns]."""
+        return int(self.get_clock().now().nanoseconds)
+
+    # Lifecycle ---------------------------------------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Configure: build everything; a problem is logged with its cure and leaves the node unconfigured."""
+        return self._attempt(self.setup, super().on_configure, state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Activate: start with nothing remembered."""
+        return self._attempt(self._forget_all, super().on_activate, state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Deactivate: stop answering."""
+        return self._attempt(self._forget_all, super().on_deactivate, state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Clean up: destroy what configure made."""
+        return self._attempt(self._tear_down, super().on_cleanup, state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Shut down from any state."""
+        return self._attempt(self._tear_down, super().on_shutdown, state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """After an error: tear down, so that the node can be configured again."""
+        return self._attempt(self._tear_down, super().on_error, state)
+
+    def _attempt(
+        self, work: Callable[[], None], then: Callable[[LifecycleState], TransitionCallbackReturn], state: LifecycleState
+    ) -> TransitionCallbackReturn:
+        try:
+            work()
+        except InputError as err:
+            self.get_logger().error(str(err))
+            self._tear_down()
+            return TransitionCallbackReturn.FAILURE
+        except Exception:  # rclpy would swallow it
+            self.get_logger().error(f'from state {state.label}:\n{traceback.format_exc()}')
+            return TransitionCallbackReturn.ERROR
+        return then(state)
+
+    def _tear_down(self) -> None:
+        for subscription in self._subscriptions_made:
+            self.destroy_subscription(subscription)
+        for timer in self._timers_made:
+            self.destroy_timer(timer)
+        for publisher in self._publishers_made:
+            self.destroy_lifecycle_publisher(publisher)
+        self._subscriptions_made, self._timers_made, self._publishers_made = [], [], []
+        self.inputs.clear()
+
+    def _forget_all(self) -> None:
+        for guard in self._stamp_guards.values():
+            guard.last_ns = None
+        self.forget()
+
+    def _autostart(self) -> None:
+        self._autostart_timer.cancel()
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    # Guards ------------------------------------------------------------------------------------------------------------
+
+    def _stamp_accepted(self, guard: StampGuard, message: Any, topic: str) -> bool:
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        last_ns = guard.last_ns
+        verdict = guard.check(stamp_ns)
+        if verdict is Stamp.REPEATED:
+            self.reject(topic, f'stamp {stamp_ns / 1e9:.3f} s is not after {last_ns or 0 / 1e9:.3f} s; message dropped')
+            return False
+        if verdict is not Stamp.NEXT:
+            self.warn_slowly(f'{topic}: time jumped {verdict.value} from {(last_ns or 0) / 1e9:.3f} to {stamp_ns / 1e9:.3f} s')
+            self._forget_all()
+            guard.last_ns = stamp_ns
+        return True
+
+    def _on_clock_jump(self, jump: TimeJump) -> None:
+        self.warn_slowly(f'/clock: time jumped back by {-jump.delta.nanoseconds / 1e9:.3f} s')
+        if self.is_active:
+            self._forget_all()
+
+    def _accept_params(self, params: P) -> None:
+        self.params = params
+        self.params_changed()
+
+    # Heartbeat and diagnostics -----------------------------------------------------------------------------------------
+
+    def _send_heartbeat(self) -> None:
+        self._heartbeat.publish(Heartbeat(node=self.get_fully_qualified_name(), pid=os.getpid(), state=self.state_id))
+
+    def _send_diagnostics(self) -> None:
+        for health in self.inputs.values():
+            health.num_publishers = self.count_publishers(health.topic)
+        facts = (
+            [fact for health in self.inputs.values() if (fact := health.problem(time.monotonic()))] if self.is_active else []
+        )
+        for fact in facts:
+            self.warn_slowly(fact)
+        level = DiagnosticStatus.WARN if facts or not self.is_active else DiagnosticStatus.OK
+        message = '; '.join(facts) or ('ok' if self.is_active else self._state_machine.current_state[1])
+        values = {**{name: str(count) for name, count in self.counters.items()}, **self.extra_diagnostics()}
+        for health in self.inputs.values():
+            values[f'{health.topic} messages'] = str(health.num_received)
+        status = DiagnosticStatus(level=level, name=self.get_fully_qualified_name(), message=message, hardware_id='')
+        status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(array)
+
+
+def stamp_to_ns(stamp: Any) -> int:
+    """builtin_interfaces/Time to nanoseconds."""
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def _message_age_ns(info: Any) -> int:
+    """How long ago the middleware received a message, before it waited for this callback [ns]."""
+    received_ns = info['received_timestamp'] if isinstance(info, dict) else info.received_timestamp
+    age_ns = time.time_ns() - int(received_ns)
+    return age_ns if 0 <= age_ns < 10_000_000_000 else 0
+
+
+def run(make_node: Callable[[], Any]) -> None:
+    """Spin one node in this process until it is told to stop: the body of every ``main``."""
+    rclpy.init()
+    try:
+        node = make_node()
+    except InputError as err:
+        print(f'error: {err}', file=sys.stderr)  # noqa: T201
+        rclpy.try_shutdown()
+        raise SystemExit(2) from err
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown()

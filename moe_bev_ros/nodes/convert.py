@@ -1,0 +1,317 @@
+"""ROS messages to the values of ``core`` and back. Big fields are read without a copy and written through ``array``."""
+
+from __future__ import annotations
+
+import array
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
+from nav_msgs.msg import Odometry, Path
+from geometry_msgs.msg import PoseStamped
+from numpy.typing import NDArray
+from std_msgs.msg import Header
+
+from moe_bev_ros import msg as m
+from moe_bev_ros.core.command import Command, Gear
+from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.core.frame import CameraImages, EgoMotion, LidarPoints
+from moe_bev_ros.core.objects import Forecast, Label, Scene, TrackedObject
+from moe_bev_ros.core.plan import Plan
+from moe_bev_ros.core.se3 import Array, quaternion_xyzw_of, se3_from_quaternion, se3_from_xyz_rpy, yaw_of
+from moe_bev_ros.core.trace import Trace
+
+BASE_LINK = 'base_link'
+
+
+def time_to_msg(stamp_ns: int) -> Time:
+    """Nanoseconds to builtin_interfaces/Time."""
+    return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
+
+
+def header(stamp_ns: int, frame_id: str) -> Header:
+    """Build a std_msgs/Header."""
+    return Header(stamp=time_to_msg(stamp_ns), frame_id=frame_id)
+
+
+def uint8_array(values: NDArray[Any]) -> array.array[int]:
+    """A message's uint8[] field from any contiguous array; assigning bytes instead would cost seconds per image."""
+    result = array.array('B')
+    result.frombytes(memoryview(np.ascontiguousarray(values)).cast('B'))
+    return result
+
+
+def trace_to_msg(trace: Trace) -> m.Trace:
+    """Trace to its message."""
+    return m.Trace(
+        receive_ns=trace.receive_ns,
+        stages=list(trace.stages),
+        receive_at_ns=array.array('Q', trace.receive_at_ns),
+        publish_at_ns=array.array('Q', trace.publish_at_ns),
+    )
+
+
+def trace_from_msg(message: m.Trace) -> Trace:
+    """Trace from its message."""
+    return Trace(int(message.receive_ns), tuple(message.stages), tuple(message.receive_at_ns), tuple(message.publish_at_ns))
+
+
+def pose_to_msg(a_se3_b: Array) -> Pose:
+    """(4, 4) pose to geometry_msgs/Pose."""
+    x, y, z, w = (float(value) for value in quaternion_xyzw_of(a_se3_b))
+    position = Point(x=float(a_se3_b[0, 3]), y=float(a_se3_b[1, 3]), z=float(a_se3_b[2, 3]))
+    return Pose(position=position, orientation=Quaternion(x=x, y=y, z=z, w=w))
+
+
+def pose_from_msg(pose: Pose) -> Array:
+    """geometry_msgs/Pose to (4, 4).
+
+    Raises:
+        InputError: not finite, or a quaternion of norm 0.
+    """
+    p, q = pose.position, pose.orientation
+    try:
+        return se3_from_quaternion((p.x, p.y, p.z), (q.x, q.y, q.z, q.w))
+    except ValueError as err:
+        raise InputError(str(err)) from err
+
+
+def ego_from_msg(message: Odometry) -> EgoMotion:
+    """nav_msgs/Odometry (child frame base_link) to EgoMotion."""
+    stamp = message.header.stamp
+    return EgoMotion(
+        stamp_ns=stamp.sec * 1_000_000_000 + stamp.nanosec,
+        odom_se3_base_link=pose_from_msg(message.pose.pose),
+        speed_mps=float(message.twist.twist.linear.x),
+        yaw_rate_radps=float(message.twist.twist.angular.z),
+        frame_id=message.header.frame_id or 'odom',
+    )
+
+
+def cameras_from_msg(message: m.CameraBundle) -> CameraImages:
+    """CameraBundle to CameraImages; the pixels are not copied.
+
+    Raises:
+        InputError: the sizes of the fields do not fit.
+    """
+    num, height, width = len(message.names), message.height, message.width
+    try:
+        return CameraImages(
+            images_nhw3=np.frombuffer(message.data, np.uint8).reshape(num, height, width, 3),
+            intrinsics_n33=np.asarray(message.intrinsics, np.float32).reshape(num, 3, 3),
+            base_link_se3_camera_n44=np.asarray(message.base_link_se3_camera, np.float64).reshape(num, 4, 4),
+            valid_n=np.asarray(message.valid, bool),
+            names=tuple(message.names),
+        )
+    except ValueError as err:
+        raise InputError(f'CameraBundle of {num} cameras {height} x {width}: {err}') from err
+
+
+def cameras_to_msg(images: CameraImages, stamp_ns: int, stamps_ns: list[int], trace: Trace) -> m.CameraBundle:
+    """CameraImages to CameraBundle; ``stamps_ns`` is each image's own capture time."""
+    return m.CameraBundle(
+        header=header(stamp_ns, BASE_LINK),
+        trace=trace_to_msg(trace),
+        names=list(images.names),
+        valid=[bool(valid) for valid in images.valid_n],
+        stamps=[time_to_msg(stamp) for stamp in stamps_ns],
+        height=images.images_nhw3.shape[1],
+        width=images.images_nhw3.shape[2],
+        intrinsics=array.array('f', images.intrinsics_n33.astype(np.float32).ravel()),
+        base_link_se3_camera=array.array('d', images.base_link_se3_camera_n44.ravel()),
+        data=uint8_array(images.images_nhw3),
+    )
+
+
+def lidar_from_msg(message: m.LidarSweep) -> LidarPoints:
+    """LidarSweep to LidarPoints; the points are not copied.
+
+    Raises:
+        InputError: the size of the data does not fit ``num_points``.
+    """
+    points = np.frombuffer(message.data, np.uint8)
+    if points.size != message.num_points * 20:
+        raise InputError(f'{message.num_points} points need {message.num_points * 20} bytes, got {points.size}')
+    return LidarPoints(points.view(np.float32).reshape(-1, 5))
+
+
+def lidar_to_msg(
+    points: LidarPoints, stamp_ns: int, names: list[str], valid: list[bool], motion_compensated: bool, trace: Trace
+) -> m.LidarSweep:
+    """LidarPoints to LidarSweep."""
+    return m.LidarSweep(
+        header=header(stamp_ns, BASE_LINK),
+        trace=trace_to_msg(trace),
+        names=names,
+        valid=valid,
+        motion_compensated=motion_compensated,
+        num_points=len(points.points_n5),
+        data=uint8_array(points.points_n5),
+    )
+
+
+def object_to_msg(item: TrackedObject) -> m.Object:
+    """TrackedObject to Object."""
+    x, y, z, length, width, height, yaw = (float(value) for value in item.box_7)
+    return m.Object(
+        track_id=item.track_id,
+        label=int(item.label),
+        score=float(item.score),
+        pose=pose_to_msg(se3_from_xyz_rpy(x, y, z, 0.0, 0.0, yaw)),
+        size=Vector3(x=length, y=width, z=height),
+        velocity=Vector3(x=float(item.velocity_2[0]), y=float(item.velocity_2[1]), z=0.0),
+        yaw_rate=float(item.yaw_rate_radps),
+        covariance=np.asarray(item.covariance_44, np.float32).ravel(),
+        age=item.age,
+        missed=item.missed,
+        forecast=[
+            m.ForecastPath(
+                probability=float(path.probability),
+                time_step_s=float(path.time_step_s),
+                x=array.array('f', path.positions_t2[:, 0]),
+                y=array.array('f', path.positions_t2[:, 1]),
+            )
+            for path in item.forecasts
+        ],
+    )
+
+
+def object_from_msg(message: m.Object) -> TrackedObject:
+    """Object to TrackedObject."""
+    pose = pose_from_msg(message.pose)
+    size = message.size
+    return TrackedObject(
+        track_id=int(message.track_id),
+        label=Label(message.label),
+        score=float(message.score),
+        box_7=np.array([*pose[:3, 3], size.x, size.y, size.z, yaw_of(pose)], np.float32),
+        velocity_2=np.array([message.velocity.x, message.velocity.y], np.float32),
+        covariance_44=np.asarray(message.covariance, np.float32).reshape(4, 4),
+        yaw_rate_radps=float(message.yaw_rate),
+        age=int(message.age),
+        missed=int(message.missed),
+        forecasts=tuple(
+            Forecast(float(path.probability), float(path.time_step_s), np.column_stack([path.x, path.y]).astype(np.float32))
+            for path in message.forecast
+        ),
+    )
+
+
+def scene_to_msg(scene: Scene, engine: str, trace: Trace) -> m.Objects:
+    """Scene to Objects."""
+    return m.Objects(
+        header=header(scene.stamp_ns, BASE_LINK),
+        trace=trace_to_msg(trace),
+        lidar_valid=scene.lidar_valid,
+        camera_valid=scene.camera_valid,
+        perception_valid=scene.perception_valid,
+        engine=engine,
+        objects=[object_to_msg(item) for item in scene.objects],
+    )
+
+
+def scene_from_msg(message: m.Objects) -> Scene:
+    """Objects to Scene."""
+    stamp = message.header.stamp
+    return Scene(
+        stamp_ns=stamp.sec * 1_000_000_000 + stamp.nanosec,
+        objects=tuple(object_from_msg(item) for item in message.objects),
+        perception_valid=message.perception_valid,
+        lidar_valid=message.lidar_valid,
+        camera_valid=message.camera_valid,
+    )
+
+
+def plan_to_msg(plan: Plan, trace: Trace) -> m.Trajectory:
+    """Plan to Trajectory."""
+    return m.Trajectory(
+        header=header(plan.stamp_ns, plan.frame_id),
+        trace=trace_to_msg(trace),
+        stop=plan.stop,
+        emergency=plan.emergency,
+        reason=plan.reason,
+        points=[
+            m.TrajectoryPoint(
+                time_from_start_s=float(t),
+                x=float(x),
+                y=float(y),
+                yaw=float(yaw),
+                speed=float(v),
+                acceleration=float(a),
+                curvature=float(k),
+            )
+            for t, x, y, yaw, v, a, k in plan.points_t7
+        ],
+    )
+
+
+def plan_from_msg(message: m.Trajectory) -> Plan:
+    """Trajectory to Plan.
+
+    Raises:
+        InputError: a single point, or values that are not finite.
+    """
+    rows = [(p.time_from_start_s, p.x, p.y, p.yaw, p.speed, p.acceleration, p.curvature) for p in message.points]
+    stamp = message.header.stamp
+    try:
+        return Plan(
+            stamp_ns=stamp.sec * 1_000_000_000 + stamp.nanosec,
+            frame_id=message.header.frame_id,
+            points_t7=np.array(rows, float).reshape(-1, 7),
+            stop=message.stop,
+            emergency=message.emergency,
+            reason=message.reason,
+        )
+    except ValueError as err:
+        raise InputError(str(err)) from err
+
+
+def path_to_msg(plan: Plan) -> Path:
+    """The plan's positions as nav_msgs/Path."""
+    path = Path(header=header(plan.stamp_ns, plan.frame_id))
+    for _, x, y, yaw, *_ in plan.points_t7:
+        path.poses.append(PoseStamped(header=path.header, pose=pose_to_msg(se3_from_xyz_rpy(x, y, 0.0, 0.0, 0.0, yaw))))
+    return path
+
+
+def command_to_msg(command: Command, stamp_ns: int, first_of_plan: bool, trace: Trace) -> m.VehicleCommand:
+    """Command to VehicleCommand; ``stamp_ns`` is that of the sensor frame whose plan is followed."""
+    return m.VehicleCommand(
+        header=header(stamp_ns, BASE_LINK),
+        trace=trace_to_msg(trace),
+        first_of_plan=first_of_plan,
+        throttle=command.throttle,
+        brake=command.brake,
+        steering_angle=command.steering_angle_rad,
+        acceleration=command.acceleration_mps2,
+        speed=command.speed_mps,
+        gear=int(command.gear),
+        hold=command.hold,
+        engaged=command.engaged,
+        emergency=command.emergency,
+        reason=command.reason,
+    )
+
+
+def command_from_msg(message: m.VehicleCommand) -> Command:
+    """VehicleCommand to Command.
+
+    Raises:
+        InputError: pedals outside [0, 1], or both above 0.
+    """
+    try:
+        return Command(
+            throttle=float(message.throttle),
+            brake=float(message.brake),
+            steering_angle_rad=float(message.steering_angle),
+            acceleration_mps2=float(message.acceleration),
+            speed_mps=float(message.speed),
+            gear=Gear(message.gear),
+            hold=message.hold,
+            engaged=message.engaged,
+            emergency=message.emergency,
+            reason=message.reason,
+        )
+    except ValueError as err:
+        raise InputError(str(err)) from err

@@ -1,0 +1,1 @@
+"""From objects and a map to a timed trajectory."""

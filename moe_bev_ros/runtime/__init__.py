@@ -1,0 +1,1 @@
+"""What keeps the stack running: bring-up order, health, processes. State in, next step out."""

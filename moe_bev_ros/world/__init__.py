@@ -1,0 +1,1 @@
+"""The simulator: roads, traffic, cameras, LiDAR and the vehicle."""
