@@ -64,9 +64,8 @@ def data_files() -> list[tuple[str, list[str]]]:
 def write_executables() -> None:
     """Scripts under lib/moe_bev_ros, where `ros2 run` and `ros2 launch` look for a package's executables."""
     (OUT / 'bin').mkdir(exist_ok=True)
-    for module in sorted((ROOT / 'moe_bev_ros' / 'nodes').glob('*_node.py')) + [
-        ROOT / 'moe_bev_ros/nodes/lifecycle_manager.py'
-    ]:
+    nodes = ROOT / 'moe_bev_ros' / 'nodes'
+    for module in [*sorted(nodes.glob('*_node.py')), nodes / 'lifecycle_manager.py']:
         script = OUT / 'bin' / module.stem
         script.write_text(f'#!{sys.prefix}/bin/python\nfrom moe_bev_ros.nodes.{module.stem} import main\n\nmain()\n')
         script.chmod(0o755)
@@ -76,6 +75,7 @@ class PrefixDistribution(Distribution):
     """Installs the data files in an editable install too: setuptools asks for ``has_data`` there, and has no such method."""
 
     def has_data(self) -> bool:
+        """Whether there are data files to install."""
         return self.has_data_files()
 
 

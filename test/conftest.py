@@ -11,7 +11,7 @@ _LOCKS = []
 
 def _own_domain() -> int:
     for domain in range(1, 100):
-        lock = Path(f'/tmp/moe_bev_ros_domain_{domain}.lock').open('w')
+        lock = Path(f'/tmp/moe_bev_ros_domain_{domain}.lock').open('w')  # noqa: SIM115 (held until the session ends)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

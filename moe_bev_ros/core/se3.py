@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
@@ -48,7 +50,7 @@ def inverse(a_se3_b: Array) -> Array:
     return result
 
 
-def transform_points(a_se3_b: Array, points_b_n3: NDArray[np.floating]) -> NDArray[np.floating]:
+def transform_points(a_se3_b: Array, points_b_n3: NDArray[Any]) -> NDArray[Any]:
     """Move (N, 3) points from frame b to frame a; keeps their dtype."""
     rotation = a_se3_b[:3, :3].astype(points_b_n3.dtype)
     return points_b_n3 @ rotation.T + a_se3_b[:3, 3].astype(points_b_n3.dtype)

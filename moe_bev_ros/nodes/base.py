@@ -18,8 +18,7 @@ from typing import Any, Generic, TypeVar
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifecycle_msgs.msg import State
-from rclpy.clock import Clock, ClockType, JumpThreshold
-from rclpy.clock import TimeJump
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -241,7 +240,7 @@ class StackNode(LifecycleNode, Generic[P]):
         last_ns = guard.last_ns
         verdict = guard.check(stamp_ns)
         if verdict is Stamp.REPEATED:
-            self.reject(topic, f'stamp {stamp_ns / 1e9:.3f} s is not after {last_ns or 0 / 1e9:.3f} s; message dropped')
+            self.reject(topic, f'stamp {stamp_ns / 1e9:.3f} s is not after {(last_ns or 0) / 1e9:.3f} s; message dropped')
             return False
         if verdict is not Stamp.NEXT:
             self.warn_slowly(f'{topic}: time jumped {verdict.value} from {(last_ns or 0) / 1e9:.3f} to {stamp_ns / 1e9:.3f} s')

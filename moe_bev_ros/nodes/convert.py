@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
+from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion, Vector3
 from nav_msgs.msg import Odometry, Path
-from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from std_msgs.msg import Header
 
@@ -38,7 +37,7 @@ def header(stamp_ns: int, frame_id: str) -> Header:
 def uint8_array(values: NDArray[Any]) -> array.array[int]:
     """A message's uint8[] field from any contiguous array; assigning bytes instead would cost seconds per image."""
     result = array.array('B')
-    result.frombytes(memoryview(np.ascontiguousarray(values)).cast('B'))
+    result.frombytes(np.ascontiguousarray(values).view(np.uint8).data)
     return result
 
 
