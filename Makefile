@@ -1,0 +1,61 @@
+# Two commands do all the set-up on a fresh Debian 12 machine: `make demo` and `make test`.
+SHELL := /bin/bash -euo pipefail
+PYTHON ?= python3
+ROS_DISTRO ?= kilted
+VENV := .venv
+BIN := $(VENV)/bin
+DEFINITIONS := $(wildcard msg/*.msg srv/*.srv interfaces/*/*/*) setup.py pyproject.toml package.xml moe_bev_ros/interfaces.py
+INSTALLED := $(wildcard launch/* config/* config/*/*) $(wildcard moe_bev_ros/nodes/*.py)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all test-jazzy check format bench-nodes clean
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+install: $(VENV)/.installed  ## make the virtual environment, compile the messages
+
+$(VENV)/.python: constraints.txt constraints-$(ROS_DISTRO).txt pyproject.toml
+	@bash .ci/preflight $(PYTHON)
+	@echo '== 1/3 virtual environment'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo '== 2/3 packages (pinned; a few minutes the first time)'
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -c constraints-$(ROS_DISTRO).txt \
+	  setuptools wheel numpy 'ros-rclpy[fastrtps]' ros-common-interfaces 2>&1 | bash .ci/progress
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-build-isolation -c constraints-$(ROS_DISTRO).txt \
+	  -e '.[dev,torch]' 2>&1 | bash .ci/progress
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.python $(DEFINITIONS) $(INSTALLED)
+	@echo '== 3/3 messages and package'
+	@$(BIN)/python -m pip install --disable-pip-version-check -q --no-build-isolation --no-deps -e . 2>&1 | bash .ci/progress
+	@touch $@
+
+demo: $(VENV)/.installed  ## drive the simulated world in closed loop; report and video under out/demo
+	$(BIN)/moe-bev demo --out out/demo
+
+test: $(VENV)/.installed  ## the tests that fit into 8 minutes
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-all: $(VENV)/.installed  ## every test, the long ones too
+	$(BIN)/python -m pytest
+
+test-jazzy:  ## the same tests, with the package built as a wheel on the Jazzy wheels
+	@bash .ci/test-jazzy $(PYTHON)
+
+check: $(VENV)/.installed  ## format, lint, types, import rules, package.xml
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python .ci/check_package_xml.py
+
+format: $(VENV)/.installed  ## let ruff format and mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench-nodes: $(VENV)/.installed  ## ms per image and per 100,000 points against bare np.frombuffer
+	$(BIN)/moe-bev bench nodes
+
+clean:  ## remove everything that was built or installed here
+	rm -rf $(VENV) $(VENV)-jazzy .rosidl build dist out *.egg-info moe_bev_ros/*.so
