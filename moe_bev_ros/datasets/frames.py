@@ -179,7 +179,7 @@ def _read_keyframe(folder: Path) -> RecordedFrame:
         base_link_se3_lidar = _pose(content['ego_SE3_lidar'], path, 'ego_SE3_lidar')
         return RecordedFrame(
             stamp_ns=int(content['stamp_us']) * 1000,
-            images=tuple(_keyframe_image(name, item, path) for name, item in content['cameras'].items()),
+            images=tuple(_keyframe_image(name, item, path, content) for name, item in content['cameras'].items()),
             cloud=_keyframe_cloud(content, path, map_se3_base_link, base_link_se3_lidar),
             map_se3_base_link=map_se3_base_link,
             boxes=tuple(_box(item, base_link_se3_lidar) for item in content['boxes']),
@@ -190,16 +190,27 @@ def _read_keyframe(folder: Path) -> RecordedFrame:
         raise InputError(f'{path}: {type(err).__name__}: {err}') from err
 
 
-def _keyframe_image(name: str, item: dict[str, Any], path: Path) -> RecordedImage:
-    pose = item.get('global_SE3_ego')
+def _keyframe_image(name: str, item: dict[str, Any], path: Path, content: dict[str, Any]) -> RecordedImage:
+    base_link_se3_camera = _pose(item['ego_SE3_camera'], path, f'{name}: ego_SE3_camera')
     return RecordedImage(
         name=name,
         path=_existing(path.parent / item['file']),
         stamp_ns=int(item['stamp_us']) * 1000,
         intrinsics_33=np.asarray(item['intrinsics'], float).reshape(3, 3),
-        base_link_se3_camera=_pose(item['ego_SE3_camera'], path, f'{name}: ego_SE3_camera'),
-        map_se3_base_link=None if pose is None else _pose(pose, path, f'{name}: global_SE3_ego'),
+        base_link_se3_camera=base_link_se3_camera,
+        map_se3_base_link=_pose_at_image(name, item, path, content),
     )
+
+
+def _pose_at_image(name: str, item: dict[str, Any], path: Path, content: dict[str, Any]) -> Array | None:
+    """Pose of the vehicle when the image was taken; ``camera_SE3_lidar`` holds its motion until the keyframe's stamp."""
+    if 'global_SE3_ego' in item:
+        return _pose(item['global_SE3_ego'], path, f'{name}: global_SE3_ego')
+    if 'camera_SE3_lidar' not in item:
+        return None
+    camera_se3_lidar = _pose(item['camera_SE3_lidar'], path, f'{name}: camera_SE3_lidar')
+    then_se3_keyframe = np.asarray(item['ego_SE3_camera']) @ camera_se3_lidar @ inverse(np.asarray(content['ego_SE3_lidar']))
+    return np.asarray(content['global_SE3_ego']) @ inverse(then_se3_keyframe)
 
 
 def _keyframe_cloud(
