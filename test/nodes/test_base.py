@@ -1,0 +1,205 @@
+"""What every node of the stack can rely on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from nav_msgs.msg import Path
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from harness import ros
+from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.msg import Heartbeat
+from moe_bev_ros.nodes.base import HEARTBEAT_TOPIC, StackNode
+from moe_bev_ros.nodes.convert import header
+from moe_bev_ros.nodes.params import param
+
+SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class EchoParams:
+    gain: float = param(1.0, 'factor [1]', low=0.0, high=2.0)
+    names: tuple[str, ...] = param((), 'names')
+    count: int = param(3, 'number', low=1, high=9, read_only=True)
+
+    def __post_init__(self) -> None:
+        if self.gain == 1.5:
+            raise ValueError('gain 1.5 does not go with these names')
+
+
+class EchoNode(StackNode[EchoParams]):
+    """Publishes every path it hears; refuses an empty one."""
+
+    def __init__(self) -> None:
+        super().__init__('echo', EchoParams)
+        self.forgotten = 0
+        self.fail: type[Exception] | None = None
+
+    def setup(self) -> None:
+        if self.fail:
+            raise self.fail('map.osm: no lanes; give another map')
+        self.out = self.advertise(Path, '~/output/path')
+        self.subscribe(Path, '~/input/path', self.on_path)
+
+    def on_path(self, message: Path, receive_ns: int) -> None:
+        if not message.poses:
+            raise InputError('path without poses; send at least one')
+        self.out.publish(message)
+
+    def forget(self) -> None:
+        self.forgotten += 1
+
+
+def path(stamp_ns: int, *, poses: int = 1) -> Path:
+    from geometry_msgs.msg import PoseStamped
+
+    return Path(header=header(stamp_ns, 'map'), poses=[PoseStamped()] * poses)
+
+
+def last_status(messages: list[DiagnosticArray]) -> Any:
+    return messages[-1].status[0]
+
+
+def test_messages_pass_only_while_active() -> None:
+    with ros() as h:
+        node = h.start(EchoNode)
+        received = h.listen(Path, '/echo/output/path')
+        publisher = h.talk(Path, '/echo/input/path')
+        h.spin_until(lambda: node.out.get_subscription_count() > 0)
+        publisher.publish(path(1 * SECOND))
+        h.spin_until(lambda: len(received) == 1)
+        node.trigger_deactivate()
+        publisher.publish(path(2 * SECOND))
+        h.spin_until(lambda: node.inputs['/echo/input/path'].num_received == 2)
+        h.spin_for(0.2)
+        assert len(received) == 1
+
+
+def test_a_bad_message_is_named_in_diagnostics_and_the_next_one_passes() -> None:
+    with ros() as h:
+        node = h.start(EchoNode)
+        diagnostics = h.listen(DiagnosticArray, '/diagnostics')
+        received = h.listen(Path, '/echo/output/path')
+        publisher = h.talk(Path, '/echo/input/path')
+        h.spin_until(lambda: node.out.get_subscription_count() > 0)
+        publisher.publish(path(1 * SECOND, poses=0))
+        h.spin_until(lambda: diagnostics and 'path without poses' in last_status(diagnostics).message)
+        assert '/echo/input/path' in last_status(diagnostics).message
+        assert last_status(diagnostics).level == DiagnosticStatus.WARN
+        publisher.publish(path(2 * SECOND))
+        h.spin_until(lambda: len(received) == 1)
+
+
+def test_diagnostics_speak_when_nothing_ever_comes() -> None:
+    with ros() as h:
+        h.start(EchoNode)
+        diagnostics = h.listen(DiagnosticArray, '/diagnostics')
+        h.spin_until(lambda: diagnostics)
+        assert '/echo/input/path: no publisher' in last_status(diagnostics).message
+
+
+def test_two_publishers_are_said() -> None:
+    with ros() as h:
+        h.start(EchoNode)
+        diagnostics = h.listen(DiagnosticArray, '/diagnostics')
+        h.talk(Path, '/echo/input/path')
+        h.talk(Path, '/echo/input/path')
+        h.spin_until(lambda: diagnostics and '2 publishers' in last_status(diagnostics).message)
+
+
+def test_a_stamp_that_jumps_back_makes_the_node_forget() -> None:
+    with ros() as h:
+        node = h.start(EchoNode)
+        received = h.listen(Path, '/echo/output/path')
+        publisher = h.talk(Path, '/echo/input/path')
+        h.spin_until(lambda: node.out.get_subscription_count() > 0)
+        before = node.forgotten
+        publisher.publish(path(100 * SECOND))
+        h.spin_until(lambda: len(received) == 1)
+        publisher.publish(path(1 * SECOND))
+        h.spin_until(lambda: len(received) == 2)
+        assert node.forgotten == before + 1
+        publisher.publish(path(1 * SECOND))
+        h.spin_until(lambda: node.counters['rejected'] == 1)
+        assert len(received) == 2
+
+
+def test_a_failed_configuration_leaves_the_node_ready_for_another_try() -> None:
+    with ros() as h:
+        node = h.start(EchoNode, activate=False)
+        node.fail = InputError
+        assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+        node.fail = KeyError
+        assert node.trigger_configure() == TransitionCallbackReturn.ERROR
+        node.fail = None
+        assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+
+
+def test_a_node_can_bring_itself_up() -> None:
+    with ros({'autostart': True}) as h:
+        node = h.start(EchoNode, activate=False)
+        h.spin_until(lambda: node.is_active)
+
+
+def test_a_parameter_out_of_range_is_refused_at_start_with_its_meaning() -> None:
+    with ros({'gain': 7.0}) as h, pytest.raises(InputError, match=r'gain.*between 0.0 and 2.0.*factor'):
+        h.start(EchoNode)
+
+
+def test_a_parameter_of_the_wrong_type_is_refused_at_start() -> None:
+    with ros({'gain': 'fast'}) as h, pytest.raises(InputError, match='gain'):
+        h.start(EchoNode)
+
+
+def test_parameters_change_live_as_a_whole_or_not_at_all() -> None:
+    with ros({'names': ['a', 'b']}) as h:
+        node = h.start(EchoNode)
+        assert node.params == EchoParams(1.0, ('a', 'b'), 3)
+        assert node.set_parameters([Parameter('gain', value=0.5)])[0].successful
+        assert node.params.gain == 0.5
+        refused = node.set_parameters([Parameter('gain', value=1.5)])[0]
+        assert not refused.successful
+        assert 'does not go' in refused.reason
+        assert not node.set_parameters([Parameter('count', value=4)])[0].successful
+        assert node.params == EchoParams(0.5, ('a', 'b'), 3)
+
+
+def test_the_heart_beats_in_every_state() -> None:
+    with ros() as h:
+        node = h.start(EchoNode, activate=False)
+        beats = h.listen(Heartbeat, HEARTBEAT_TOPIC)
+        h.spin_until(lambda: len(beats) >= 2)
+        assert beats[0].node == '/echo'
+        node.trigger_configure()
+        node.trigger_activate()
+        h.spin_until(lambda: beats[-1].state == 3)
+
+
+def test_qos_can_be_overridden_by_parameters() -> None:
+    with ros({'qos_overrides./echo/input/path.subscription.reliability': 'best_effort'}) as h:
+        h.start(EchoNode)
+        info = h.peer.get_subscriptions_info_by_topic('/echo/input/path')
+        h.spin_until(lambda: h.peer.get_subscriptions_info_by_topic('/echo/input/path'))
+        info = h.peer.get_subscriptions_info_by_topic('/echo/input/path')
+        assert info[0].qos_profile.reliability.name == 'BEST_EFFORT'
+
+
+def test_a_jump_of_the_simulated_clock_makes_the_node_forget() -> None:
+    from rosgraph_msgs.msg import Clock
+
+    from moe_bev_ros.nodes.convert import time_to_msg
+
+    with ros({'use_sim_time': True}) as h:
+        node = h.start(EchoNode)
+        publisher = h.talk(Clock, '/clock')
+        publisher.publish(Clock(clock=time_to_msg(50 * SECOND)))
+        h.spin_until(lambda: node.now_ns() == 50 * SECOND)
+        before = node.forgotten
+        publisher.publish(Clock(clock=time_to_msg(3 * SECOND)))
+        h.spin_until(lambda: node.forgotten == before + 1)
