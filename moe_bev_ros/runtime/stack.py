@@ -1,0 +1,191 @@
+"""Which processes make the stack: one YAML file, read into values; a variant of the stack is a function of a stack."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from moe_bev_ros.core.errors import InputError
+
+MANAGER = 'lifecycle_manager'
+WORLD = 'world_node'
+_KEYS = {'name', 'executable', 'params', 'remappings', 'parameters', 'managed', 'respawn'}
+
+Value = Any  # bool, int, float, str, or a list or tuple of one of these
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One node, which is one process.
+
+    Attributes:
+        executable: module in ``moe_bev_ros.nodes`` and executable of the package; with a dot in it, any Python module (not for
+            launch files).
+        params_files: parameter files, later ones override earlier ones.
+        remappings: (private topic, global topic) pairs.
+        parameters: values that override those of the files.
+        managed: the lifecycle manager moves it between states.
+        respawn: started again when it ends.
+    """
+
+    name: str
+    executable: str
+    params_files: tuple[Path, ...] = ()
+    remappings: tuple[tuple[str, str], ...] = ()
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    managed: bool = True
+    respawn: bool = True
+
+
+@dataclass(frozen=True)
+class Stack:
+    """All nodes; the managed ones stand in the order of bring-up."""
+
+    nodes: tuple[NodeSpec, ...]
+
+    def __post_init__(self) -> None:
+        names = [spec.name for spec in self.nodes]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise InputError(f'nodes named twice: {", ".join(twice)}; give each its own name')
+
+    def __getitem__(self, name: str) -> NodeSpec:
+        """The node of this name."""
+        for spec in self.nodes:
+            if spec.name == name:
+                return spec
+        raise InputError(f'no node {name} in the stack; there are {", ".join(spec.name for spec in self.nodes)}')
+
+    @property
+    def managed_names(self) -> tuple[str, ...]:
+        """Names of the managed nodes, in the order of bring-up."""
+        return tuple(spec.name for spec in self.nodes if spec.managed)
+
+
+def load_stack(path: Path) -> Stack:
+    """Read ``stack.yaml``.
+
+    Raises:
+        InputError: names the file and the key that is wrong.
+    """
+    try:
+        document = yaml.safe_load(path.read_text())
+    except OSError as err:
+        raise InputError(f'{path}: {err.strerror}; name a folder that holds stack.yaml') from err
+    except yaml.YAMLError as err:
+        raise InputError(f'{path}: not YAML: {err}') from err
+    entries = document.get('nodes') if isinstance(document, dict) else None
+    if not isinstance(entries, list) or not entries:
+        raise InputError(f'{path}: wanted a list under the key nodes')
+    nodes = tuple(_node(entry, path, f'nodes[{index}]') for index, entry in enumerate(entries))
+    try:
+        return Stack(nodes)
+    except InputError as err:
+        raise InputError(f'{path}: {err}') from err
+
+
+def with_parameters(stack: Stack, name: str, **values: Value) -> Stack:
+    """Override parameters of one node, or of all with the name ``*``."""
+    if name != '*':
+        _ = stack[name]
+    return Stack(
+        tuple(
+            dataclasses.replace(spec, parameters={**spec.parameters, **values}) if name in ('*', spec.name) else spec
+            for spec in stack.nodes
+        )
+    )
+
+
+def with_params_file(stack: Stack, path: Path) -> Stack:
+    """Lay a parameter file over the shipped ones, for all nodes."""
+    if not path.is_file():
+        raise InputError(f'{path}: no such parameter file')
+    path = path.resolve()
+    return Stack(tuple(dataclasses.replace(spec, params_files=(*spec.params_files, path)) for spec in stack.nodes))
+
+
+def without(stack: Stack, *names: str) -> Stack:
+    """Leave nodes out."""
+    for name in names:
+        _ = stack[name]
+    return Stack(tuple(spec for spec in stack.nodes if spec.name not in names))
+
+
+def with_node(stack: Stack, spec: NodeSpec) -> Stack:
+    """Add a node, last in the order of bring-up."""
+    return Stack((*stack.nodes, spec))
+
+
+def alone(stack: Stack, name: str) -> Stack:
+    """One node, which configures and activates itself."""
+    return with_parameters(Stack((stack[name],)), name, autostart=True)
+
+
+def sim_stack(stack: Stack, config: Path, **world_parameters: Value) -> Stack:
+    """Add the simulated world, whose clock every node follows. It is no part of the vehicle, so the manager leaves it alone."""
+    world = NodeSpec(
+        name=WORLD,
+        executable=WORLD,
+        params_files=(config / 'world_node.param.yaml',),
+        remappings=(('~/input/command', '/moe_bev/vehicle_command'), ('~/output/truth', '/moe_bev/world/truth')),
+        parameters={'autostart': True, **world_parameters},
+        managed=False,
+    )
+    return with_parameters(with_node(stack, world), '*', use_sim_time=True)
+
+
+def parameters_of(stack: Stack, spec: NodeSpec) -> dict[str, Value]:
+    """The overrides that a node is started with; the manager is told its nodes here, so that every variant agrees."""
+    values = dict(spec.parameters)
+    if spec.executable == MANAGER:
+        values['node_names'] = stack.managed_names
+    return values
+
+
+def arguments(stack: Stack, spec: NodeSpec) -> list[str]:
+    """The ``--ros-args ...`` command line of one node."""
+    args = ['--ros-args', '-r', f'__node:={spec.name}']
+    for private, topic in spec.remappings:
+        args += ['-r', f'{private}:={topic}']
+    for path in spec.params_files:
+        args += ['--params-file', str(path)]
+    for name, value in parameters_of(stack, spec).items():
+        args += ['-p', f'{name}:={_yaml(value)}']
+    return args
+
+
+def _yaml(value: Value) -> str:
+    plain = list(value) if isinstance(value, tuple) else value
+    return yaml.safe_dump(plain, default_flow_style=True, width=1_000_000).removesuffix('...\n').strip()
+
+
+def _node(entry: Any, path: Path, where: str) -> NodeSpec:
+    if not isinstance(entry, dict) or not isinstance(entry.get('name'), str):
+        raise InputError(f'{path}: {where}: wanted a mapping with a name')
+    where = f'{where} ({entry["name"]})'
+    if unknown := sorted(set(entry) - _KEYS):
+        raise InputError(f'{path}: {where}: unknown key {", ".join(unknown)}; known are {", ".join(sorted(_KEYS))}')
+    files = (path.parent / entry['params'],) if 'params' in entry else ()
+    for file in files:
+        if not file.is_file():
+            raise InputError(f'{path}: {where}: params: no file {file}')
+    return NodeSpec(
+        name=entry['name'],
+        executable=_typed(entry, 'executable', str, entry['name'], path, where),
+        params_files=tuple(file.resolve() for file in files),
+        remappings=tuple(_typed(entry, 'remappings', dict, {}, path, where).items()),
+        parameters=_typed(entry, 'parameters', dict, {}, path, where),
+        managed=_typed(entry, 'managed', bool, True, path, where),
+        respawn=_typed(entry, 'respawn', bool, True, path, where),
+    )
+
+
+def _typed(entry: dict[str, Any], key: str, kind: type, default: Any, path: Path, where: str) -> Any:
+    value = entry.get(key, default)
+    if not isinstance(value, kind):
+        raise InputError(f'{path}: {where}: {key}: wanted {kind.__name__}, got {value!r}')
+    return value

@@ -1,0 +1,114 @@
+"""The stack as data."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.runtime.stack import (
+    MANAGER,
+    NodeSpec,
+    Stack,
+    alone,
+    arguments,
+    load_stack,
+    parameters_of,
+    sim_stack,
+    with_node,
+    with_parameters,
+    with_params_file,
+    without,
+)
+
+CONFIG = Path(__file__).parents[2] / 'config'
+CHAIN = ('camera_node', 'lidar_node', 'bev_node', 'planner_node', 'control_node')
+
+
+@pytest.fixture
+def stack() -> Stack:
+    return Stack((NodeSpec(MANAGER, MANAGER, managed=False), NodeSpec('a_node', 'a_node'), NodeSpec('b_node', 'b_node')))
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / 'stack.yaml'
+    path.write_text(text)
+    return path
+
+
+def test_shipped_stack_is_brought_up_from_sensors_to_command():
+    assert load_stack(CONFIG / 'stack.yaml').managed_names == CHAIN
+
+
+def test_every_input_of_the_shipped_stack_that_is_ours_has_one_publisher():
+    remappings = [item for spec in load_stack(CONFIG / 'stack.yaml').nodes for item in spec.remappings]
+    outputs = [topic for private, topic in remappings if private.startswith('~/output')]
+    inputs = {topic for private, topic in remappings if private.startswith('~/input') and topic.startswith('/moe_bev/')}
+    assert len(outputs) == len(set(outputs))
+    assert inputs - {'/moe_bev/traffic_lights'} <= set(outputs)
+
+
+def test_manager_is_told_the_managed_nodes_of_every_variant(stack):
+    assert parameters_of(without(stack, 'a_node'), stack[MANAGER])['node_names'] == ('b_node',)
+    assert 'node_names:=[a_node, b_node]' in arguments(stack, stack[MANAGER])
+
+
+def test_overrides_reach_one_node_or_all(stack):
+    changed = with_parameters(with_parameters(stack, '*', use_sim_time=True), 'b_node', rate_hz=2.5)
+    assert changed['a_node'].parameters == {'use_sim_time': True}
+    assert arguments(changed, changed['b_node'])[-4:] == ['-p', 'use_sim_time:=true', '-p', 'rate_hz:=2.5']
+    assert stack['b_node'].parameters == {}
+
+
+def test_values_survive_the_command_line(stack):
+    for value in ('plain', 'with space: and colon', 'true', '1.5', [1.0, 2.0], ['x', 'y'], 0, 'C:\\path'):
+        args = arguments(with_parameters(stack, 'a_node', value=value), with_parameters(stack, 'a_node', value=value)['a_node'])
+        assert yaml.safe_load(args[-1].removeprefix('value:=')) == value
+
+
+def test_world_is_added_unmanaged_and_gives_everybody_the_clock(stack):
+    sim = sim_stack(stack, CONFIG, seed=3)
+    assert sim.managed_names == stack.managed_names
+    assert sim['world_node'].parameters['seed'] == 3
+    assert all(spec.parameters['use_sim_time'] for spec in sim.nodes)
+
+
+def test_a_node_alone_activates_itself(stack):
+    assert alone(stack, 'a_node').nodes[0].parameters == {'autostart': True}
+
+
+def test_parameter_file_comes_after_the_shipped_one(stack, tmp_path):
+    mine = tmp_path / 'mine.yaml'
+    mine.write_text('')
+    assert with_params_file(stack, mine)['a_node'].params_files[-1] == mine.resolve()
+    with pytest.raises(InputError, match=r'nowhere\.yaml'):
+        with_params_file(stack, tmp_path / 'nowhere.yaml')
+
+
+def test_a_name_stands_for_one_node(stack):
+    with pytest.raises(InputError, match='named twice: a_node'):
+        with_node(stack, NodeSpec('a_node', 'a_node'))
+    with pytest.raises(InputError, match='no node c_node'):
+        without(stack, 'c_node')
+
+
+@pytest.mark.parametrize(
+    ('text', 'fact'),
+    [
+        ('nodes: {}', 'wanted a list under the key nodes'),
+        ('nodes: [{executable: x}]', r'nodes\[0\]: wanted a mapping with a name'),
+        ('nodes: [{name: x, colour: red}]', r'nodes\[0\] \(x\): unknown key colour'),
+        ('nodes: [{name: x, managed: 3}]', 'managed: wanted bool, got 3'),
+        ('nodes: [{name: x, params: none.yaml}]', 'params: no file'),
+        ('nodes: [{name: x}, {name: x}]', 'named twice: x'),
+        ('nodes: [', 'not YAML'),
+    ],
+)
+def test_a_bad_file_is_named_with_its_key(tmp_path, text, fact):
+    with pytest.raises(InputError, match=rf'stack\.yaml: .*{fact}'):
+        load_stack(write(tmp_path, text))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r'stack\.yaml: No such file'):
+        load_stack(tmp_path / 'stack.yaml')
