@@ -1,0 +1,92 @@
+import json
+
+import pytest
+
+from moe_bev_ros.core.command import Command
+from moe_bev_ros.core.trace import Trace
+from moe_bev_ros.evaluation.summary import RunLog, frame_stamps, table, write_json
+
+BRAKE = Command(throttle=0.0, brake=0.5, steering_angle_rad=0.0, acceleration_mps2=-1.0, speed_mps=0.0, reason='no plan')
+TRACE = Trace(1_000_000).passed('camera_node', 1_000_000, 3_000_000).passed('control_node', 4_000_000, 9_000_000)
+S = 1_000_000_000
+
+
+def answer(log, stamp_ns, *, first=True):
+    log.command(stamp_ns, first_of_plan=first, command=BRAKE, trace=TRACE)
+
+
+def test_every_frame_is_answered_dropped_or_lost():
+    log = RunLog(frames_in=10)
+    for index in range(6):
+        answer(log, index * S)
+        answer(log, index * S, first=False)
+    log.counters('bev_node', {'dropped_by_policy': '3', 'rejected': '1'})
+    result = log.summary()
+    assert (result['frames_in'], result['frames_out'], result['dropped_by_policy'], result['frames_lost']) == (10, 6, 3, 1)
+    assert result['commands'] == 12
+    assert result['command_reasons'] == {'no plan': 12}
+    assert result['rejected_messages'] == 1
+
+
+def test_a_second_answer_to_a_frame_does_not_hide_a_lost_one():
+    log = RunLog(frames_in=2)
+    answer(log, S)
+    answer(log, S)
+    assert log.frames_lost == 1
+
+
+def test_the_same_stamps_count_again_when_the_bag_loops():
+    log = RunLog(frames_in=6)
+    for _ in range(2):
+        for index in range(3):
+            answer(log, index * S)
+    assert log.frames_lost == 0
+
+
+def test_a_counter_that_starts_again_with_its_node_is_added_up():
+    log = RunLog()
+    for value in (1, 4, 0, 2):
+        log.counters('bev_node', {'dropped_by_policy': str(value)})
+    assert log.dropped_by_policy == 6
+
+
+def test_a_new_pid_is_a_restart():
+    log = RunLog()
+    for pid, state in ((7, 1), (7, 3), (8, 3)):
+        log.heartbeat('bev_node', pid, state)
+    assert log.summary()['nodes'] == [{'name': 'bev_node', 'state': 'active', 'restarts': 1}]
+
+
+def test_latency_is_given_per_stage_and_from_sensor_to_command():
+    log = RunLog()
+    answer(log, S)
+    latency = log.summary()['latency_ms']
+    assert latency['camera_node'] == {'p50': 2.0, 'p99': 2.0, 'max': 2.0}
+    assert latency['control_node_wait']['max'] == 1.0
+    assert latency['sensor_to_command']['max'] == 8.0
+
+
+def test_the_world_gives_frames_distance_collisions_and_the_real_time_factor():
+    log = RunLog()
+    log.truth(frames=1, distance_m=0.0, collisions=0, sim_ns=S, wall_ns=5 * S)
+    log.truth(frames=11, distance_m=9.5, collisions=1, sim_ns=3 * S, wall_ns=6 * S)
+    result = log.summary()
+    assert (result['frames_in'], result['distance_m'], result['collisions'], result['real_time_factor']) == (11, 9.5, 1, 2.0)
+
+
+def test_a_cloud_without_an_image_near_it_is_a_frame_of_its_own():
+    assert frame_stamps([100, 200], [105, 149, 290], 10) == [100, 149, 200, 290]
+    assert frame_stamps([], [3, 1], 10) == [1, 3]
+
+
+@pytest.mark.parametrize('log', [RunLog(), RunLog(frames_in=3, sim_s=1.0, wall_s=2.0)])
+def test_the_table_needs_no_data(log):
+    assert 'lost' in table(log.summary())
+
+
+def test_json_replaces_the_old_file_at_once(tmp_path):
+    path = tmp_path / 'new' / 'summary.json'
+    for number in (1, 2):
+        write_json(path, {'frames_in': number})
+    assert json.loads(path.read_text()) == {'frames_in': 2}
+    assert [item.name for item in path.parent.iterdir()] == ['summary.json']
