@@ -18,6 +18,19 @@ class EngineError(RuntimeError):
 
 
 @dataclass(frozen=True)
+class BevGrid:
+    """Which part of the ground an engine maps: a square around base_link that reaches ``half_m`` to every side [m]."""
+
+    half_m: float = 50.0
+    cell_m: float = 0.25
+
+    @property
+    def num_cells(self) -> int:
+        """Cells along one side."""
+        return round(2 * self.half_m / self.cell_m)
+
+
+@dataclass(frozen=True)
 class Segmentation:
     """A BEV map of occupancy.
 
