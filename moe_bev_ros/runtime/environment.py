@@ -1,0 +1,60 @@
+"""What every way of starting nodes shares: where the shipped configuration lies, and the variables of a node's process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from moe_bev_ros.core.errors import InputError
+
+PACKAGE = 'moe_bev_ros'
+PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+THREAD_VARIABLES = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'NUMBA_NUM_THREADS')
+
+
+def config_dir() -> Path:
+    """Folder of the shipped configuration: of the source tree where the code runs from one, else of the installed package.
+
+    The source tree comes first because the copy that an editable install makes does not follow later edits.
+
+    Raises:
+        InputError: neither is there.
+    """
+    root = Path(__file__).resolve().parents[2]
+    if (root / 'package.xml').is_file() and (root / 'config').is_dir():
+        return root / 'config'
+    candidates = [prefix / 'share' / PACKAGE / 'config' for prefix in (_ament_prefix(), Path(sys.prefix)) if prefix]
+    for candidate in candidates:
+        if candidate.is_dir():
+            return candidate
+    raise InputError(f'no configuration in {" or ".join(map(str, candidates))}; install the package again')
+
+
+def node_environment(base: Mapping[str, str]) -> dict[str, str]:
+    """Variables for a process that runs nodes: ``base`` with ours added; what the user has set stays.
+
+    The transport profile makes big messages arrive. Threads that wait must sleep, and each pool gets its count, or several
+    nodes on few cores starve each other (OpenMP spins by default).
+    """
+    profile = str(config_dir() / 'fastdds.xml')
+    threads = str(max(1, (os.cpu_count() or 1) // 2))
+    ours = {
+        **dict.fromkeys(PROFILE_VARIABLES, next((base[name] for name in PROFILE_VARIABLES if base.get(name)), profile)),
+        'OMP_WAIT_POLICY': 'PASSIVE',
+        **dict.fromkeys(THREAD_VARIABLES, threads),
+        'PYTHONUNBUFFERED': '1',
+    }
+    return {**ours, **base, **{name: ours[name] for name in PROFILE_VARIABLES if not base.get(name)}}
+
+
+def _ament_prefix() -> Path | None:
+    try:
+        from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+    except ImportError:
+        return None
+    try:
+        return Path(get_package_prefix(PACKAGE))
+    except (PackageNotFoundError, LookupError):
+        return None

@@ -1,0 +1,33 @@
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from moe_bev_ros.runtime.environment import PROFILE_VARIABLES, config_dir, node_environment
+
+
+def test_the_shipped_profile_is_set_for_old_and_new_fast_dds():
+    environment = node_environment({})
+    assert {environment[name] for name in PROFILE_VARIABLES} == {str(config_dir() / 'fastdds.xml')}
+    assert Path(environment[PROFILE_VARIABLES[0]]).is_file()
+
+
+def test_what_the_user_has_set_is_kept():
+    environment = node_environment({'FASTDDS_DEFAULT_PROFILES_FILE': '/own.xml', 'OMP_NUM_THREADS': '3', 'HOME': '/home/me'})
+    assert environment['FASTDDS_DEFAULT_PROFILES_FILE'] == '/own.xml'
+    assert environment['FASTRTPS_DEFAULT_PROFILES_FILE'] == '/own.xml'
+    assert environment['OMP_NUM_THREADS'] == '3'
+    assert environment['HOME'] == '/home/me'
+
+
+def test_an_empty_profile_variable_counts_as_not_set():
+    assert node_environment({'FASTDDS_DEFAULT_PROFILES_FILE': ''})['FASTDDS_DEFAULT_PROFILES_FILE'].endswith('fastdds.xml')
+
+
+def test_waiting_threads_sleep():
+    assert node_environment({})['OMP_WAIT_POLICY'] == 'PASSIVE'
+
+
+def test_the_profile_holds_shared_memory_of_256_mb_beside_udp():
+    root = ET.parse(config_dir() / 'fastdds.xml').getroot()
+    space = '{http://www.eprosima.com}'
+    assert {item.text for item in root.iter(f'{space}type')} == {'SHM', 'UDPv4'}
+    assert [int(item.text) for item in root.iter(f'{space}segment_size')] == [256 * 2**20]
