@@ -15,6 +15,7 @@ class StaticTransforms:
     """The fixed transforms heard so far. They outlive a jump of time: a sensor does not move when a bag loops."""
 
     def __init__(self, node: StackNode[Any]) -> None:
+        self._node = node
         self._tree = TransformTree()
         node.create_subscription(TFMessage, '/tf_static', self._on_tf, TF_STATIC_QOS)
 
@@ -29,5 +30,8 @@ class StaticTransforms:
     def _on_tf(self, message: TFMessage) -> None:
         for transform in message.transforms:
             t, q = transform.transform.translation, transform.transform.rotation
-            pose = se3_from_quaternion((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
-            self._tree.add(transform.header.frame_id, transform.child_frame_id, pose)
+            try:
+                pose = se3_from_quaternion((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
+                self._tree.add(transform.header.frame_id, transform.child_frame_id, pose)
+            except ValueError as err:
+                self._node.warn_slowly(f'/tf_static: {transform.child_frame_id} not taken: {err}')
