@@ -1,0 +1,137 @@
+"""The ground as a picture from above: asphalt, paint, pavement and grass, with what they send back to a laser.
+
+A raster answers any road layout at one price per ray. Coarser copies of it (a mip pyramid) keep far paint from flickering.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from moe_bev_ros.core.se3 import Array
+from moe_bev_ros.world.roads import (
+    LANE_WIDTH_M,
+    LEFT_EDGE_M,
+    LEFT_KERB_M,
+    LEFT_WALL_M,
+    RIGHT_EDGE_M,
+    RIGHT_KERB_M,
+    RIGHT_WALL_M,
+    Markings,
+    Road,
+)
+
+RESOLUTION_M = 0.1
+MARGIN_M = 30.0
+NUM_LEVELS = 6
+SUBPIXEL_BITS = 4
+# Red, green, blue and reflectivity, each 0..255.
+GRASS = (96, 128, 66, 110)
+FOREGROUND = (150, 146, 136, 80)
+PAVEMENT = (164, 160, 154, 90)
+KERB = (190, 188, 182, 110)
+ASPHALT = (84, 86, 90, 36)
+PARKING = (94, 94, 96, 40)
+PAINT = (236, 236, 230, 200)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Pyramid of ground pictures, finest first, laid end to end.
+
+    Attributes:
+        texels_p4: (P, 4) uint8: red, green, blue, reflectivity.
+        starts_l, heights_l, widths_l: (L,) int64: where each level begins, and its size.
+        origin_xy_m: corner of texel (0, 0) in map; rows run along y, columns along x.
+        resolution_m: size of a texel of level 0.
+    """
+
+    texels_p4: NDArray[np.uint8]
+    starts_l: NDArray[np.int64]
+    heights_l: NDArray[np.int64]
+    widths_l: NDArray[np.int64]
+    origin_xy_m: tuple[float, float]
+    resolution_m: float
+
+
+def paint_ground(road: Road, markings: Markings, rng: np.random.Generator) -> Ground:
+    """Paint a road and its surroundings."""
+    outline = road.strip(road.start_m, road.end_m, RIGHT_WALL_M, LEFT_WALL_M)
+    low, high = outline.min(axis=0) - MARGIN_M, outline.max(axis=0) + MARGIN_M
+    width, height = (int(np.ceil(size / RESOLUTION_M)) for size in high - low)
+    image_hw4 = np.empty((height, width, 4), np.uint8)
+    image_hw4[:] = GRASS
+    origin = (float(low[0]), float(low[1]))
+    _paint_road(image_hw4, origin, road)
+    _paint_markings(image_hw4, origin, road, markings)
+    _roughen(image_hw4, rng)
+    return _pyramid(image_hw4, origin)
+
+
+def _paint_road(image_hw4: NDArray[np.uint8], origin: tuple[float, float], road: Road) -> None:
+    s, e = road.start_m, road.end_m
+    for right, left, colour in (
+        (RIGHT_WALL_M - 2.0, LEFT_WALL_M + 2.0, FOREGROUND),
+        (RIGHT_WALL_M, LEFT_WALL_M, PAVEMENT),
+        (RIGHT_KERB_M - 0.2, LEFT_KERB_M + 0.2, KERB),
+        (RIGHT_KERB_M, LEFT_KERB_M, PARKING),
+        (RIGHT_EDGE_M, LEFT_EDGE_M, ASPHALT),
+    ):
+        _fill(image_hw4, origin, road.strip(s, e, right, left), colour)
+
+
+def _paint_markings(image_hw4: NDArray[np.uint8], origin: tuple[float, float], road: Road, markings: Markings) -> None:
+    middle = 0.5 * LANE_WIDTH_M
+    for station in np.arange(road.start_m, road.end_m, 6.0):
+        _fill(image_hw4, origin, road.strip(station, station + 3.0, middle - 0.07, middle + 0.07), PAINT)
+    for edge in (RIGHT_EDGE_M, LEFT_EDGE_M):
+        _fill(image_hw4, origin, road.strip(road.start_m, road.end_m, edge - 0.06, edge + 0.06), PAINT)
+    for station in np.arange(road.start_m, road.end_m, 6.0):
+        for kerb, edge in ((RIGHT_KERB_M, RIGHT_EDGE_M), (LEFT_EDGE_M, LEFT_KERB_M)):
+            _fill(image_hw4, origin, road.strip(station, station + 0.1, kerb, edge), PAINT)
+    for station in markings.stop_lines_m:
+        _fill(image_hw4, origin, road.strip(station - 0.4, station, RIGHT_EDGE_M, middle), PAINT)
+    for station in markings.crossings_m:
+        _fill(image_hw4, origin, road.strip(station - 2.0, station + 2.0, RIGHT_KERB_M, LEFT_KERB_M), ASPHALT)
+        for offset in np.arange(RIGHT_KERB_M + 0.3, LEFT_KERB_M - 0.4, 1.0):
+            _fill(image_hw4, origin, road.strip(station - 2.0, station + 2.0, offset, offset + 0.5), PAINT)
+
+
+def _fill(image_hw4: NDArray[np.uint8], origin: tuple[float, float], outline_n2: Array, colour: tuple[int, ...]) -> None:
+    texels = (outline_n2 - origin) / RESOLUTION_M - 0.5
+    points = np.round(texels * (1 << SUBPIXEL_BITS)).astype(np.int32)
+    cv2.fillPoly(image_hw4, [points], colour, cv2.LINE_AA, SUBPIXEL_BITS)
+
+
+def _roughen(image_hw4: NDArray[np.uint8], rng: np.random.Generator) -> None:
+    """Grain of single texels and patches of some metres, so that no surface is one flat colour."""
+    height, width = image_hw4.shape[:2]
+    grain = rng.integers(118, 139, (height, width), np.uint8)
+    for cell_m, spread in ((0.4, 6.0), (3.0, 9.0), (12.0, 8.0)):
+        size = (max(2, int(width * RESOLUTION_M / cell_m)), max(2, int(height * RESOLUTION_M / cell_m)))
+        coarse = np.clip(rng.normal(128.0, spread, size[::-1]), 96, 160).astype(np.uint8)
+        patches = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+        cv2.multiply(grain, patches, grain, 1 / 128.0)
+    for channel in range(3):
+        image_hw4[..., channel] = cv2.multiply(np.ascontiguousarray(image_hw4[..., channel]), grain, scale=1 / 128.0)
+
+
+def _pyramid(image_hw4: NDArray[np.uint8], origin: tuple[float, float]) -> Ground:
+    levels = [image_hw4]
+    for _ in range(NUM_LEVELS - 1):
+        height, width = levels[-1].shape[:2]
+        levels.append(
+            np.asarray(cv2.resize(levels[-1], (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA))
+        )
+    sizes = [level.shape[0] * level.shape[1] for level in levels]
+    return Ground(
+        texels_p4=np.concatenate([level.reshape(-1, 4) for level in levels]),
+        starts_l=np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
+        heights_l=np.array([level.shape[0] for level in levels], np.int64),
+        widths_l=np.array([level.shape[1] for level in levels], np.int64),
+        origin_xy_m=origin,
+        resolution_m=RESOLUTION_M,
+    )
