@@ -45,7 +45,7 @@ class Pairer(Generic[B, S]):
     """Collects bundles and sweeps, and hands out the newest frame that is complete or has waited long enough.
 
     Attributes:
-        dropped: frames given up because a newer one was ready, or because they came after a newer one had gone out.
+        dropped: frames given up: a newer one was ready or had gone out already, or time jumped.
         late: partners that came after their frame had gone out without them.
     """
 
@@ -58,7 +58,8 @@ class Pairer(Generic[B, S]):
     _frames_without_sweep: int = 0
 
     def reset(self) -> None:
-        """Forget what is pending and what went out; the counts stay."""
+        """Forget what went out and give up what is pending; the counts stay."""
+        self.dropped += len(self._pending)
         self._pending.clear()
         self._sent_ns = None
         self._frames_without_bundle = self._frames_without_sweep = 0

@@ -1,0 +1,323 @@
+"""Follows detections from frame to frame: a Kalman filter for each road user, and one best assignment of all detections.
+
+The state (x, y, vx, vy) lives in the odometry's fixed frame, so that the vehicle's own motion disturbs nothing; without
+odometry it lives in base_link, and velocities are then relative to the vehicle. Constant velocity with white acceleration;
+assignment by scipy's Hungarian method, gated by Mahalanobis distance and by what a class can become (as in SORT, Bewley et al. 2016, and
+AB3DMOT, Weng et al. 2020). All tracks are computed at once.
+
+Letters: n detections, k tracks, t future steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from moe_bev_ros.core.frame import EgoMotion
+from moe_bev_ros.core.objects import Detections, Forecast, Label, TrackedObject
+from moe_bev_ros.core.se3 import Array, inverse, yaw_of
+
+Ints = NDArray[np.int64]
+
+IMPOSSIBLE = 1e6
+GATE_SIGMAS = 3.5
+STAND_STILL_SIGMAS = 1.5
+MAX_JUMP_M = 2.0
+NUM_FORECAST_STEPS = 6
+FORECAST_STEP_S = 0.5
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How a kind of road user moves: acceleration noise [m/s2], initial speed deviation [m/s], position noise [m], gate [m]."""
+
+    acceleration: float
+    initial_speed: float
+    position: float
+    gate_m: float
+
+
+VEHICLE = Motion(acceleration=5.0, initial_speed=8.0, position=0.35, gate_m=4.0)
+TWO_WHEELER = Motion(acceleration=2.5, initial_speed=5.0, position=0.25, gate_m=3.0)
+PEDESTRIAN = Motion(acceleration=2.0, initial_speed=1.5, position=0.15, gate_m=1.2)
+STATIC = Motion(acceleration=0.2, initial_speed=0.3, position=0.2, gate_m=1.0)
+# What has no class is mostly a piece of a wall whose outline flickers: slow to believe that it moves.
+UNKNOWN = Motion(acceleration=0.8, initial_speed=1.5, position=0.4, gate_m=2.0)
+MOTIONS = {
+    Label.CAR: VEHICLE,
+    Label.TRUCK: VEHICLE,
+    Label.BUS: VEHICLE,
+    Label.TRAILER: VEHICLE,
+    Label.CONSTRUCTION_VEHICLE: VEHICLE,
+    Label.PEDESTRIAN: PEDESTRIAN,
+    Label.MOTORCYCLE: TWO_WHEELER,
+    Label.BICYCLE: TWO_WHEELER,
+    Label.TRAFFIC_CONE: STATIC,
+    Label.BARRIER: STATIC,
+    Label.UNKNOWN: UNKNOWN,
+}
+_KINDS = {id(motion): kind for kind, motion in enumerate((VEHICLE, TWO_WHEELER, PEDESTRIAN, STATIC, UNKNOWN))}
+# Cost [in sigmas] of a detection of one kind continuing a track of another: vehicle, two-wheeler, pedestrian, static, unknown.
+_KIND_COST = np.array(
+    [
+        [0.0, 2.0, 9.0, 9.0, 0.7],
+        [2.0, 0.0, 1.0, 9.0, 0.7],
+        [9.0, 1.0, 0.0, 1.5, 0.7],
+        [9.0, 9.0, 1.5, 0.0, 0.7],
+        [0.7, 0.7, 0.7, 0.7, 0.0],
+    ]
+)
+
+
+@dataclass(frozen=True)
+class TrackerConfig:
+    """When tracks are born, believed and forgotten.
+
+    Attributes:
+        confirm_hits: detections after which a track outlives frames without one.
+        max_missed: frames for which a confirmed track is kept without a detection, so that a person whom a car hides is
+            remembered.
+        max_missed_unknown: likewise for what has no class.
+        size_gain: how fast a box follows a smaller measured size; a larger one is believed three times as fast.
+    """
+
+    confirm_hits: int = 3
+    max_missed: int = 15
+    max_missed_unknown: int = 3
+    size_gain: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.confirm_hits < 1 or self.max_missed < 0 or self.max_missed_unknown < 0 or not 0 < self.size_gain <= 1:
+            raise ValueError(f'confirm_hits >= 1, max_missed >= 0, size_gain in (0, 1] wanted, got {self}')
+
+
+@dataclass
+class _Tracks:
+    """All tracks as arrays; ``box_k5`` is z, length, width, height, yaw in the fixed frame."""
+
+    track_id: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    state_k4: Array = field(default_factory=lambda: np.zeros((0, 4)))
+    covariance_k44: Array = field(default_factory=lambda: np.zeros((0, 4, 4)))
+    box_k5: Array = field(default_factory=lambda: np.zeros((0, 5)))
+    votes_kl: Array = field(default_factory=lambda: np.zeros((0, len(Label))))
+    score: Array = field(default_factory=lambda: np.zeros(0))
+    age: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    hits: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    missed: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.track_id)
+
+    def take(self, chosen: NDArray[np.bool_]) -> _Tracks:
+        return _Tracks(*(values[chosen] for values in vars(self).values()))
+
+    def joined(self, other: _Tracks) -> _Tracks:
+        return _Tracks(*(np.concatenate([a, b]) for a, b in zip(vars(self).values(), vars(other).values())))
+
+
+_LABELS = tuple(Label)
+_LABEL_INDEX = {int(label): index for index, label in enumerate(_LABELS)}
+_KIND_OF_LABEL = np.array([_KINDS[id(MOTIONS[label])] for label in _LABELS])
+_ACCELERATION, _INITIAL_SPEED, _POSITION, _GATE_M = (
+    np.array([getattr(MOTIONS[label], name) for label in _LABELS])
+    for name in ('acceleration', 'initial_speed', 'position', 'gate_m')
+)
+
+
+class Tracker:
+    """Gives detections an identity, a velocity and a future."""
+
+    def __init__(self, config: TrackerConfig | None = None) -> None:
+        self.config = config or TrackerConfig()
+        self._next_id = 1
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every track; ids go on, so that none is used twice."""
+        self._tracks = _Tracks()
+        self._stamp_ns: int | None = None
+        self._ego: EgoMotion | None = None
+
+    def update(self, detections: Detections, stamp_ns: int, ego: EgoMotion | None) -> tuple[TrackedObject, ...]:
+        """Take the detections of one frame and return all tracks as they are now.
+
+        Args:
+            detections: in base_link.
+            stamp_ns: of the frame; a stamp that is not newer than the last one forgets everything.
+            ego: pose of the vehicle at that stamp; None without odometry.
+
+        Returns:
+            Objects in base_link; velocities over ground (relative to the vehicle without odometry), in base_link's axes.
+        """
+        if self._stamp_ns is None or stamp_ns <= self._stamp_ns or self._fixed_frame_broke(stamp_ns, ego):
+            self.reset()
+        elapsed_s = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) / 1e9
+        self._stamp_ns, self._ego = stamp_ns, ego
+        fixed_se3_base_link = np.eye(4) if ego is None else ego.odom_se3_base_link
+        measured_n7 = _moved(detections.boxes_n7.astype(float), fixed_se3_base_link)
+        label_n = np.array([_LABEL_INDEX[int(label)] for label in detections.labels_n], np.int64)
+        self._predict(elapsed_s)
+        track_of_n = self._assign(measured_n7, label_n)
+        self._correct(measured_n7, label_n, detections.scores_n, track_of_n)
+        self._bury()
+        is_new_n = track_of_n < 0
+        self._bear(measured_n7[is_new_n], label_n[is_new_n], detections.scores_n[is_new_n])
+        return self._objects(inverse(fixed_se3_base_link))
+
+    def _fixed_frame_broke(self, stamp_ns: int, ego: EgoMotion | None) -> bool:
+        """Whether odometry came, went, changed its frame or jumped, so that old positions mean nothing any more."""
+        before = self._ego
+        if before is None or ego is None:
+            return (before is None) != (ego is None) and self._stamp_ns is not None
+        if before.frame_id != ego.frame_id:
+            return True
+        moved_m = float(np.linalg.norm(ego.odom_se3_base_link[:2, 3] - before.odom_se3_base_link[:2, 3]))
+        elapsed_s = (stamp_ns - (self._stamp_ns or stamp_ns)) / 1e9
+        fastest_mps = max(abs(ego.speed_mps), abs(before.speed_mps))
+        return moved_m > MAX_JUMP_M + 1.5 * fastest_mps * elapsed_s
+
+    def _predict(self, elapsed_s: float) -> None:
+        tracks = self._tracks
+        if not len(tracks):
+            return
+        transition = np.eye(4)
+        transition[0, 2] = transition[1, 3] = elapsed_s
+        shape = np.array([[elapsed_s**4 / 4, elapsed_s**3 / 2], [elapsed_s**3 / 2, elapsed_s**2]])
+        noise_44 = np.kron(shape, np.eye(2))
+        acceleration_k = _ACCELERATION[tracks.votes_kl.argmax(axis=1)]
+        tracks.state_k4 = tracks.state_k4 @ transition.T
+        tracks.covariance_k44 = transition @ tracks.covariance_k44 @ transition.T
+        tracks.covariance_k44 += noise_44 * acceleration_k[:, None, None] ** 2
+        tracks.age += 1
+        tracks.missed += 1
+
+    def _assign(self, measured_n7: Array, label_n: Ints) -> Ints:
+        """Index of the track that each detection continues, or -1."""
+        track_of_n = np.full(len(label_n), -1, np.int64)
+        tracks = self._tracks
+        if not len(tracks) or not len(label_n):
+            return track_of_n
+        label_k = tracks.votes_kl.argmax(axis=1)
+        offset_kn2 = measured_n7[None, :, :2] - tracks.state_k4[:, None, :2]
+        gate_kn = np.maximum(_GATE_M[label_k][:, None], _GATE_M[label_n][None, :])
+        # Few pairs are near each other: the costly distance is computed for those alone.
+        k, n = np.nonzero((offset_kn2**2).sum(axis=2) < gate_kn**2)
+        innovation_p22 = tracks.covariance_k44[k, :2, :2] + np.eye(2) * _POSITION[label_n[n]][:, None, None] ** 2
+        offset_p21 = offset_kn2[k, n][:, :, None]
+        sigmas_p = np.sqrt((offset_p21 * np.linalg.solve(innovation_p22, offset_p21)).sum(axis=(1, 2)))
+        sigmas_p += _KIND_COST[_KIND_OF_LABEL[label_k[k]], _KIND_OF_LABEL[label_n[n]]]
+        cost_kn = np.full(gate_kn.shape, IMPOSSIBLE)
+        cost_kn[k, n] = np.where(sigmas_p < GATE_SIGMAS, sigmas_p, IMPOSSIBLE)
+        rows, columns = linear_sum_assignment(cost_kn)
+        is_match = cost_kn[rows, columns] < GATE_SIGMAS
+        track_of_n[columns[is_match]] = rows[is_match]
+        return track_of_n
+
+    def _correct(self, measured_n7: Array, label_n: Ints, score_n: NDArray[np.float32], track_of_n: Ints) -> None:
+        is_old_n = track_of_n >= 0
+        k, measured_m7, label_m = track_of_n[is_old_n], measured_n7[is_old_n], label_n[is_old_n]
+        if not len(k):
+            return
+        tracks = self._tracks
+        covariance_m44 = tracks.covariance_k44[k]
+        innovation_m22 = covariance_m44[:, :2, :2] + np.eye(2) * _POSITION[label_m][:, None, None] ** 2
+        gain_m42 = covariance_m44[:, :, :2] @ np.linalg.inv(innovation_m22)
+        error_m2 = measured_m7[:, :2] - tracks.state_k4[k, :2]
+        tracks.state_k4[k] += np.einsum('mij,mj->mi', gain_m42, error_m2)
+        corrected_m44 = covariance_m44 - gain_m42 @ covariance_m44[:, :2, :]
+        tracks.covariance_k44[k] = (corrected_m44 + corrected_m44.transpose(0, 2, 1)) / 2
+        tracks.votes_kl[k] *= 0.9
+        tracks.votes_kl[k, label_m] += score_n[is_old_n]
+        tracks.score[k] += 0.3 * (score_n[is_old_n] - tracks.score[k])
+        tracks.hits[k] += 1
+        tracks.missed[k] = 0
+        self._smooth_boxes(k, measured_m7)
+
+    def _smooth_boxes(self, k: Ints, measured_m7: Array) -> None:
+        box_m5 = self._tracks.box_k5[k]
+        box_m5[:, 0] += 0.3 * (measured_m7[:, 2] - box_m5[:, 0])
+        # A laser sees the box's heading but not which end is the front: take the end nearer to what is believed.
+        turn_m = (measured_m7[:, 6] - box_m5[:, 4] + np.pi / 2) % np.pi - np.pi / 2
+        box_m5[:, 4] += 0.3 * turn_m
+        velocity_m2 = self._tracks.state_k4[k, 2:]
+        forward_m = velocity_m2[:, 0] * np.cos(box_m5[:, 4]) + velocity_m2[:, 1] * np.sin(box_m5[:, 4])
+        box_m5[:, 4] += np.where(forward_m < -1.0, np.pi, 0.0)
+        error_m3 = measured_m7[:, 3:6] - box_m5[:, 1:4]
+        box_m5[:, 1:4] += np.where(error_m3 > 0, min(3 * self.config.size_gain, 1.0), self.config.size_gain) * error_m3
+        self._tracks.box_k5[k] = box_m5
+
+    def _bury(self) -> None:
+        tracks = self._tracks
+        is_unknown_k = np.array(_LABELS)[tracks.votes_kl.argmax(axis=1)] == Label.UNKNOWN
+        allowed_k = np.where(is_unknown_k, self.config.max_missed_unknown, self.config.max_missed)
+        allowed_k = np.where(tracks.hits >= self.config.confirm_hits, allowed_k, 0)
+        self._tracks = tracks.take(tracks.missed <= allowed_k)
+
+    def _bear(self, measured_n7: Array, label_n: Ints, score_n: NDArray[np.float32]) -> None:
+        num = len(label_n)
+        covariance_n44 = np.zeros((num, 4, 4))
+        covariance_n44[:, [0, 1], [0, 1]] = _POSITION[label_n][:, None] ** 2
+        covariance_n44[:, [2, 3], [2, 3]] = _INITIAL_SPEED[label_n][:, None] ** 2
+        votes_nl = np.zeros((num, len(_LABELS)))
+        votes_nl[np.arange(num), label_n] = score_n
+        born = _Tracks(
+            track_id=np.arange(self._next_id, self._next_id + num),
+            state_k4=np.column_stack([measured_n7[:, :2], np.zeros((num, 2))]),
+            covariance_k44=covariance_n44,
+            box_k5=measured_n7[:, 2:].copy(),
+            votes_kl=votes_nl,
+            score=score_n.astype(float),
+            age=np.ones(num, np.int64),
+            hits=np.ones(num, np.int64),
+            missed=np.zeros(num, np.int64),
+        )
+        self._next_id += num
+        self._tracks = self._tracks.joined(born)
+
+    def _objects(self, base_link_se3_fixed: Array) -> tuple[TrackedObject, ...]:
+        tracks = self._tracks
+        rotation_22 = base_link_se3_fixed[:2, :2]
+        turn_44 = np.kron(np.eye(2), rotation_22)
+        covariance_k44 = (turn_44 @ tracks.covariance_k44 @ turn_44.T).astype(np.float32)
+        box_k7 = np.column_stack([tracks.state_k4[:, :2], tracks.box_k5])
+        box_k7 = _moved(box_k7, base_link_se3_fixed).astype(np.float32)
+        velocity_k2 = (self._believed_velocity() @ rotation_22.T).astype(np.float32)
+        time_t = FORECAST_STEP_S * np.arange(1, NUM_FORECAST_STEPS + 1, dtype=np.float32)
+        future_kt2 = box_k7[:, None, :2] + time_t[:, None] * velocity_k2[:, None, :]
+        label_k = tracks.votes_kl.argmax(axis=1)
+        # A track that is only remembered is believed less from frame to frame.
+        score_k = np.clip(tracks.score * 0.9**tracks.missed, 0, 1)
+        return tuple(
+            TrackedObject(
+                track_id=int(tracks.track_id[k]),
+                label=_LABELS[label_k[k]],
+                score=float(score_k[k]),
+                box_7=box_k7[k],
+                velocity_2=velocity_k2[k],
+                covariance_44=covariance_k44[k],
+                age=int(tracks.age[k]),
+                missed=int(tracks.missed[k]),
+                forecasts=(Forecast(1.0, FORECAST_STEP_S, future_kt2[k]),),
+            )
+            for k in range(len(tracks))
+        )
+
+    def _believed_velocity(self) -> Array:
+        """(K, 2) velocity in the fixed frame; 0 where it does not stand out of its own uncertainty, or is too new."""
+        tracks = self._tracks
+        velocity_k2 = tracks.state_k4[:, 2:]
+        deviation_k = np.sqrt(tracks.covariance_k44[:, [2, 3], [2, 3]].mean(axis=1))
+        speed_k = np.hypot(velocity_k2[:, 0], velocity_k2[:, 1])
+        is_moving_k = (speed_k > STAND_STILL_SIGMAS * deviation_k) & (tracks.hits >= 2)
+        return np.where(is_moving_k[:, None], velocity_k2, 0.0)
+
+
+def _moved(boxes_n7: Array, a_se3_b: Array) -> Array:
+    """Boxes in frame b, given in frame a; frames differ by a motion that keeps boxes upright."""
+    result = boxes_n7.copy()
+    result[:, :3] = boxes_n7[:, :3] @ a_se3_b[:3, :3].T + a_se3_b[:3, 3]
+    result[:, 6] = (boxes_n7[:, 6] + yaw_of(a_se3_b) + np.pi) % (2 * np.pi) - np.pi
+    return result

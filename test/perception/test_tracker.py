@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+
+from moe_bev_ros.core.frame import EgoMotion
+from moe_bev_ros.core.objects import Detections, Label
+from moe_bev_ros.core.se3 import inverse, se3_from_xy_yaw, transform_points, yaw_of
+from moe_bev_ros.perception.tracker import Tracker, TrackerConfig
+
+STEP_NS = 100_000_000
+SIZES = {Label.CAR: (4.5, 1.9, 1.5), Label.PEDESTRIAN: (0.6, 0.6, 1.7), Label.UNKNOWN: (2.0, 0.5, 1.0)}
+
+
+def seen(*items):
+    """Detections from (label, x, y, yaw)."""
+    boxes = np.array([[x, y, 0.8, *SIZES[label], yaw] for label, x, y, yaw in items], np.float32).reshape(-1, 7)
+    num = len(items)
+    labels = np.array([item[0] for item in items], np.uint8)
+    return Detections(boxes, labels, np.full(num, 0.6, np.float32), np.full((num, 2), np.nan, np.float32))
+
+
+def ego(frame, x=0.0, y=0.0, yaw=0.0, speed=0.0):
+    return EgoMotion(frame * STEP_NS, se3_from_xy_yaw(x, y, yaw), speed, 0.0, 'map')
+
+
+def follow(tracker, label, place, num, ego_at):
+    """Run ``num`` frames of one object at place(t) = (x, y, yaw) in the fixed frame, seen from the moving vehicle."""
+    objects = ()
+    for frame in range(1, num + 1):
+        motion = ego_at(frame)
+        x, y, yaw = place(frame * 0.1)
+        back = inverse(motion.odom_se3_base_link)
+        local = transform_points(back, np.array([[x, y, 0.0]]))[0]
+        objects = tracker.update(seen((label, local[0], local[1], yaw + yaw_of(back))), frame * STEP_NS, motion)
+    return objects
+
+
+def test_a_detection_is_an_object_at_once_and_keeps_its_identity():
+    tracker = Tracker()
+    first = tracker.update(seen((Label.CAR, 20, 0, 0)), STEP_NS, ego(1))
+    second = tracker.update(seen((Label.CAR, 20.1, 0, 0)), 2 * STEP_NS, ego(2))
+    assert first[0].track_id == second[0].track_id > 0
+    assert (second[0].age, second[0].missed) == (2, 0)
+
+
+def test_velocity_is_over_ground_while_the_vehicle_drives_and_turns():
+    def ego_at(frame):
+        return ego(frame, x=frame * 1.0, y=0.02 * frame**2 / 2, yaw=0.02 * frame, speed=10.0)
+
+    (car,) = follow(Tracker(), Label.CAR, lambda t: (20 + 6 * t, 4, 0), 30, ego_at)
+    speed_xy = np.array([np.cos(0.6), -np.sin(0.6)]) * 6
+    np.testing.assert_allclose(car.velocity_2, speed_xy, atol=0.3)
+
+
+def test_a_standing_car_stands_still_while_the_vehicle_drives_past():
+    (car,) = follow(Tracker(), Label.CAR, lambda _: (30, 3, 0), 30, lambda f: ego(f, x=f * 1.0, speed=10.0))
+    np.testing.assert_allclose(car.velocity_2, 0, atol=1e-6)
+    np.testing.assert_allclose(car.box_7[:2], [0, 3], atol=0.1)
+
+
+def test_a_walking_pedestrian_has_a_velocity_within_a_second_and_a_forecast():
+    (person,) = follow(Tracker(), Label.PEDESTRIAN, lambda t: (15, 4 - 1.3 * t, 0), 10, ego)
+    np.testing.assert_allclose(person.velocity_2, [0, -1.3], atol=0.35)
+    forecast = person.forecasts[0]
+    assert forecast.positions_t2.shape == (6, 2)
+    np.testing.assert_allclose(forecast.positions_t2[-1], person.box_7[:2] + 3.0 * person.velocity_2, atol=1e-4)
+
+
+def test_the_heading_turns_to_where_a_vehicle_drives():
+    (car,) = follow(Tracker(), Label.CAR, lambda t: (40 - 8 * t, 3, 0.0), 20, ego)
+    assert abs(abs(car.box_7[6]) - np.pi) < 0.05
+
+
+def test_a_hidden_pedestrian_is_remembered_then_forgotten():
+    tracker = Tracker(TrackerConfig(max_missed=5))
+    follow(tracker, Label.PEDESTRIAN, lambda _: (15, 4, 0), 5, ego)
+    missed = [[item.missed for item in tracker.update(seen(), (5 + i) * STEP_NS, ego(5 + i))] for i in range(1, 8)]
+    assert missed == [[1], [2], [3], [4], [5], [], []]
+
+
+def test_a_remembered_object_comes_back_under_its_own_id():
+    tracker = Tracker()
+    (before,) = follow(tracker, Label.PEDESTRIAN, lambda t: (15, 4 - t, 0), 10, ego)
+    for frame in (11, 12, 13):
+        tracker.update(seen(), frame * STEP_NS, ego(frame))
+    (after,) = tracker.update(seen((Label.PEDESTRIAN, 15, 2.6, 0)), 14 * STEP_NS, ego(14))
+    assert after.track_id == before.track_id
+    assert after.missed == 0
+
+
+def test_what_was_seen_once_is_not_remembered():
+    tracker = Tracker()
+    tracker.update(seen((Label.CAR, 20, 0, 0)), STEP_NS, ego(1))
+    assert tracker.update(seen(), 2 * STEP_NS, ego(2)) == ()
+
+
+def test_a_pedestrian_does_not_take_over_the_track_of_a_car():
+    tracker = Tracker()
+    (car,) = follow(tracker, Label.CAR, lambda _: (15, 4, 0), 5, ego)
+    both = tracker.update(seen((Label.PEDESTRIAN, 15, 4, 0)), 6 * STEP_NS, ego(6))
+    assert len(both) == 2
+    assert next(item for item in both if item.label == Label.PEDESTRIAN).track_id != car.track_id
+
+
+def test_two_crossing_pedestrians_keep_their_ids():
+    tracker = Tracker()
+    ids = []
+    for frame in range(1, 31):
+        t = frame * 0.1
+        a, b = (Label.PEDESTRIAN, 15, -2 + 1.4 * t, 0), (Label.PEDESTRIAN, 15.8, 2 - 1.4 * t, 0)
+        objects = tracker.update(seen(*(sorted([a, b], key=lambda item: item[2]))), frame * STEP_NS, ego(frame))
+        ids.append([item.track_id for item in sorted(objects, key=lambda item: item.box_7[0])])
+    assert all(pair == ids[0] for pair in ids)
+
+
+def test_one_frame_of_unknown_does_not_change_the_class():
+    tracker = Tracker()
+    follow(tracker, Label.CAR, lambda _: (15, 4, 0), 5, ego)
+    (item,) = tracker.update(seen((Label.UNKNOWN, 15, 4, 0)), 6 * STEP_NS, ego(6))
+    assert item.label == Label.CAR
+
+
+def test_without_odometry_tracks_live_in_base_link():
+    tracker = Tracker()
+    for frame in range(1, 21):
+        (car,) = tracker.update(seen((Label.CAR, 30 - 0.5 * frame, 2, 0)), frame * STEP_NS, None)
+    np.testing.assert_allclose(car.velocity_2, [-5, 0], atol=0.3)
+
+
+@pytest.mark.parametrize('change', ['odometry lost', 'frame renamed', 'position jumps', 'stamp goes back', 'reset'])
+def test_when_the_fixed_frame_or_time_breaks_everything_is_forgotten(change):
+    tracker = Tracker()
+    (before,) = follow(tracker, Label.CAR, lambda _: (15, 4, 0), 5, ego)
+    stamp_ns, motion = 6 * STEP_NS, ego(6)
+    if change == 'odometry lost':
+        motion = None
+    elif change == 'frame renamed':
+        motion = EgoMotion(stamp_ns, np.eye(4), 0.0, 0.0, 'odom')
+    elif change == 'position jumps':
+        motion = ego(6, x=40.0)
+    elif change == 'stamp goes back':
+        stamp_ns = STEP_NS
+    else:
+        tracker.reset()
+    (after,) = tracker.update(seen((Label.CAR, 15, 4, 0)), stamp_ns, motion)
+    assert after.age == 1
+    assert after.track_id != before.track_id
+
+
+def test_covariance_turns_with_the_vehicle_and_shrinks_with_evidence():
+    tracker = Tracker()
+    first = tracker.update(seen((Label.CAR, 15, 4, 0)), STEP_NS, ego(1))[0].covariance_44
+    (car,) = follow(Tracker(), Label.CAR, lambda _: (15, 4, 0), 20, ego)
+    assert np.trace(car.covariance_44) < np.trace(first)
+    np.testing.assert_allclose(car.covariance_44, car.covariance_44.T, atol=1e-6)
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(ValueError, match='confirm_hits'):
+        TrackerConfig(confirm_hits=0)
