@@ -17,7 +17,8 @@ from moe_bev_ros.core.frame import EgoMotion
 from moe_bev_ros.core.plan import Plan
 from moe_bev_ros.msg import Objects, TrafficLights, Trajectory
 from moe_bev_ros.nodes import convert
-from moe_bev_ros.nodes.base import LATCHED_QOS, SENSOR_QOS, StackNode, param, run
+from moe_bev_ros.nodes.base import LATCHED_QOS, SENSOR_QOS, StackNode, run
+from moe_bev_ros.nodes.params import param
 from moe_bev_ros.planning.idm import IdmParams
 from moe_bev_ros.planning.lane_graph import LaneGraph
 from moe_bev_ros.planning.lanelet_map import lane_graph_from_bytes, load_lane_graph
@@ -137,12 +138,11 @@ class PlannerNode(StackNode[PlannerParams]):
         self._odometry.append(ego)
 
     def _on_goal(self, message: PoseStamped, _: int) -> None:
-        frame = self._odometry[-1].frame_id if self._odometry else message.header.frame_id
-        if message.header.frame_id != frame:
-            raise InputError(f'goal in frame {message.header.frame_id!r}, the odometry is in {frame!r}; send the goal in that')
+        self._check_frame(message.header.frame_id)
         self._planned().set_goal(convert.pose_from_msg(message.pose))
 
     def _on_lights(self, message: TrafficLights, _: int) -> None:
+        self._check_frame(message.header.frame_id)
         lights = []
         for light in message.lights:
             if light.state > LightState.GREEN:
@@ -155,6 +155,10 @@ class PlannerNode(StackNode[PlannerParams]):
 
     def _on_map(self, message: LaneletMapBin, _: int) -> None:
         self._planned().set_graph(self._announce(lane_graph_from_bytes(bytes(message.data))))
+
+    def _check_frame(self, frame_id: str) -> None:
+        if self._odometry and frame_id != self._odometry[-1].frame_id:
+            raise InputError(f'frame {frame_id!r} is not that of the odometry; send it in {self._odometry[-1].frame_id!r}')
 
     def _planned(self) -> Planner:
         assert self._planner is not None, 'subscriptions exist only after setup'

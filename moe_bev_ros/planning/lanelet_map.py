@@ -74,11 +74,11 @@ def _load_local(path: Path) -> tuple[Any, list[str]]:
     """Read an .osm whose nodes carry local_x and local_y."""
     try:
         tree = ElementTree.parse(path)
-        local = {int(node.attrib['id']): _local_xy(node) for node in tree.iter('node')}
+        local = {int(node.attrib['id']): _local_xyz(node) for node in tree.iter('node')}
     except (ElementTree.ParseError, KeyError, ValueError) as err:
         raise InputError(f'{path}: not a Lanelet2 map: {err}') from err
     for node in tree.iter('node'):
-        x, y = local[int(node.attrib['id'])]
+        x, y, _ = local[int(node.attrib['id'])]
         node.set('lon', repr(x / METRES_PER_DEGREE))
         node.set('lat', repr(y / METRES_PER_DEGREE))
     with tempfile.TemporaryDirectory() as folder:
@@ -87,15 +87,15 @@ def _load_local(path: Path) -> tuple[Any, list[str]]:
         lanelet_map, warnings = _load(filled, (0.0, 0.0))
     for point in lanelet_map.pointLayer:
         if point.id in local:
-            point.x, point.y = local[point.id]
+            point.x, point.y, point.z = local[point.id]
     return lanelet_map, [warning.replace(str(filled), str(path)) for warning in warnings]
 
 
-def _local_xy(node: ElementTree.Element) -> tuple[float, float]:
+def _local_xyz(node: ElementTree.Element) -> tuple[float, float, float]:
     tags = {tag.attrib['k']: tag.attrib['v'] for tag in node.iter('tag')}
     if 'local_x' not in tags or 'local_y' not in tags:
         raise ValueError(f'node {node.attrib["id"]} has no local_x and local_y, others have; tag all nodes or none')
-    return float(tags['local_x']), float(tags['local_y'])
+    return float(tags['local_x']), float(tags['local_y']), float(tags.get('ele', 0.0))
 
 
 def _graph(lanelet_map: Any, path: Path, warnings: tuple[str, ...]) -> LaneGraph:
