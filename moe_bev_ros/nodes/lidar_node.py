@@ -24,10 +24,11 @@ from moe_bev_ros.nodes.static_transforms import StaticTransforms
 from moe_bev_ros.perception import point_kernels
 from moe_bev_ros.perception.motion_compensation import OdometryBuffer
 from moe_bev_ros.perception.sweep import Crop, SensorCloud, Sweep, build_sweep
-from moe_bev_ros.perception.sweep_gatherer import Gathered, SweepGatherer
+from moe_bev_ros.perception.synchroniser import Bundle, Synchroniser
 
 ODOMETRY_QOS = QoSProfile(depth=50)  # odometry comes at up to 100 Hz, and none of it should be lost to a busy moment
 SWEEP_PERIOD_S = 0.1
+MAX_RATE_HZ = 100.0  # faster than any LiDAR: no sweep is given up here
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class LidarParams:
         (), 'x y z [m] roll pitch yaw [rad] of each LiDAR in base_link, one after the other; empty: /tf_static', read_only=True
     )
     time_offsets_s: tuple[float, ...] = param((), 'added to the stamps of each LiDAR [s]; empty: none', read_only=True)
-    anchor: str = param('', 'LiDAR whose stamps are the stamps of the sweeps; empty: the first', read_only=True)
+    anchor: str = param('', 'LiDAR whose stamps are those of the sweeps while it lives; empty: the first', read_only=True)
     tolerance_s: float = param(0.05, "largest distance of another LiDAR's stamp from the anchor's [s]", low=0.0, high=1.0)
     wait_s: float = param(0.04, 'how long the anchor waits for the other LiDARs [s]', low=0.0, high=1.0)
     stamp_reference: str = param('end', "what a cloud's stamp means: 'end' or 'start' of its sweep")
@@ -100,7 +101,7 @@ class LidarNode(StackNode[LidarParams]):
         super().__init__('lidar_node', LidarParams)
         self.transforms = StaticTransforms(self)
         self.odometry = OdometryBuffer(self.params.odometry_extrapolation_s)
-        self.gatherer = SweepGatherer(0, 0, 0.0, 0.0)
+        self.synchroniser = self._make_synchroniser()
         self._findings: dict[str, tuple[str, ...]] = {}
         self._reason = ''
         self.counters.update(sweeps=0, not_finite_points=0, clouds_missing=0)
@@ -109,26 +110,25 @@ class LidarNode(StackNode[LidarParams]):
         """Compile, and open the topics."""
         params = self.params
         point_kernels.warm_up()
-        num = len(params.lidar_names)
-        self.gatherer = SweepGatherer(num, params.anchor_index, params.tolerance_s, params.wait_s)
+        self.synchroniser = self._make_synchroniser()
         self.sweep_publisher = self.advertise(LidarSweep, '~/output/sweep', SENSOR_QOS)
         self.points_publisher = self.advertise(PointCloud2, '~/output/points', SENSOR_QOS)
         self.subscribe(Odometry, '~/input/odometry', self.on_odometry, ODOMETRY_QOS, required=params.motion_compensation)
         for index, topic in enumerate(params.points_topics):
             on_cloud: Callable[[PointCloud2, int], None] = partial(self.on_cloud, index)
             self.subscribe(PointCloud2, topic, on_cloud, SENSOR_QOS, period_s=SWEEP_PERIOD_S)
-        if num > 1:
+        if len(params.lidar_names) > 1:
             self.every(max(params.wait_s / 4, 0.005), self.on_wait, steady=True)
 
     def forget(self) -> None:
         """Drop the clouds that wait and the motion so far."""
-        self.gatherer.clear()
+        self.synchroniser.reset()
         self.odometry.clear()
         self._findings.clear()
 
     def params_changed(self) -> None:
         """Take over what may change at run time."""
-        self.gatherer.tolerance_s, self.gatherer.wait_s = self.params.tolerance_s, self.params.wait_s
+        self.synchroniser.configure(tolerance_s=self.params.tolerance_s, wait_s=self.params.wait_s, max_rate_hz=MAX_RATE_HZ)
 
     def extra_diagnostics(self) -> dict[str, str]:
         """Whether the points are motion-compensated, and what is odd about each topic's clouds."""
@@ -151,13 +151,13 @@ class LidarNode(StackNode[LidarParams]):
         stamp_ns = cloud.stamp_ns + params.time_offset_ns(index)
         base_link_se3_sensor = self._base_link_se3_sensor(index, message.header.frame_id)
         sensor_cloud = SensorCloud(cloud, stamp_ns, base_link_se3_sensor, receive_ns)
-        for gathered in self.gatherer.add(index, sensor_cloud, time.monotonic()):
-            self._publish(gathered)
+        for bundle in self.synchroniser.add(index, stamp_ns, sensor_cloud, time.monotonic()):
+            self._publish(bundle, receive_ns)
 
     def on_wait(self) -> None:
-        """Publish what has waited long enough."""
-        for gathered in self.gatherer.poll(time.monotonic()):
-            self._publish(gathered)
+        """Publish the sweeps that have waited long enough for a LiDAR."""
+        for bundle in self.synchroniser.poll(time.monotonic()):
+            self._publish(bundle, time.monotonic_ns())
 
     def _base_link_se3_sensor(self, index: int, frame_id: str) -> Array:
         pose = self.params.base_link_se3_sensor(index)
@@ -168,12 +168,20 @@ class LidarNode(StackNode[LidarParams]):
         except InputError as err:
             raise InputError(f'cloud not used: {err}, or set the parameter extrinsics') from err
 
-    def _publish(self, gathered: Gathered) -> None:
-        complete_ns = time.monotonic_ns()
+    def _make_synchroniser(self) -> Synchroniser[SensorCloud]:
+        params = self.params
+        num, anchor = len(params.lidar_names), params.anchor_index
+        limits = {'tolerance_s': params.tolerance_s, 'wait_s': params.wait_s, 'max_rate_hz': MAX_RATE_HZ}
+        return Synchroniser(num, anchor, **limits)
+
+    def _publish(self, bundle: Bundle[SensorCloud], complete_ns: int) -> None:
         odometry = self.odometry if self.params.motion_compensation else None
-        sweep = build_sweep(gathered.anchor.stamp_ns, gathered.clouds, self.params.crop, odometry)
+        clouds = tuple(image.content if image is not None else None for image in bundle.images)
+        anchor = clouds[bundle.anchor]
+        assert anchor is not None
+        sweep = build_sweep(bundle.stamp_ns, clouds, self.params.crop, odometry)
         self._report(sweep)
-        trace = Trace(gathered.anchor.receive_ns).passed('lidar_node', complete_ns, time.monotonic_ns())
+        trace = Trace(anchor.receive_ns).passed('lidar_node', complete_ns, time.monotonic_ns())
         names, valid = list(self.params.lidar_names), list(sweep.valid)
         self.sweep_publisher.publish(lidar_to_msg(sweep.points, sweep.stamp_ns, names, valid, sweep.motion_compensated, trace))
         if self.points_publisher.get_subscription_count():
@@ -185,7 +193,7 @@ class LidarNode(StackNode[LidarParams]):
             if not valid:
                 self.counters['clouds_missing'] += 1
                 self.warn_slowly(
-                    f'{topic}: no cloud within {self.params.tolerance_s} s of the anchor; the sweep goes without it'
+                    f'{topic}: no cloud within {self.params.tolerance_s} s of the sweep; it goes out without that LiDAR'
                 )
         if sweep.reason != self._reason:
             self._reason = sweep.reason

@@ -142,6 +142,17 @@ def test_two_lidars_become_one_sweep_and_a_dead_one_is_masked():
     assert any(TOPIC2 in text and 'no cloud within' in text for text in warnings_of(node))
 
 
+def test_another_lidar_leads_when_the_anchor_dies():
+    with ros(TWO) as h:
+        h.start(LidarNode)
+        sweeps = h.listen(LidarSweep, '/lidar_node/output/sweep')
+        h.talk(PointCloud2, TOPIC).publish(cloud(0))
+        rear = h.talk(PointCloud2, TOPIC2)
+        for index in range(8):
+            rear.publish(cloud(index))
+        h.spin_until(lambda: sweeps and list(sweeps[-1].valid) == [False, True])
+
+
 @pytest.mark.parametrize(
     ('spoil', 'fact'),
     [
