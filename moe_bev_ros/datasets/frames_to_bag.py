@@ -116,9 +116,8 @@ def _lidar_names(folder: FrameFolder) -> list[str]:
 
 def _camera_topics(name: str, *, compressed: bool) -> tuple[str, str, str]:
     """(frame, image topic, info topic) of a camera."""
-    frame_id = name.lower()
-    base = f'/sensing/camera/{frame_id}'
-    return frame_id, f'{base}/image_raw{"/compressed" if compressed else ""}', f'{base}/camera_info'
+    base = f'/sensing/camera/{name}'
+    return name, f'{base}/image_raw{"/compressed" if compressed else ""}', f'{base}/camera_info'
 
 
 def _lidar_topic(name: str) -> str:
@@ -142,7 +141,7 @@ def _vector(values: Any, kind: str = 'Vector3') -> Any:
 def _static_transforms(folder: FrameFolder, stamp_ns: int) -> Any:
     poses: dict[str, Array] = {}
     for frame in folder.frames:
-        poses.update({image.name.lower(): image.base_link_se3_camera for image in frame.images})
+        poses.update({image.name: image.base_link_se3_camera for image in frame.images})
         if frame.cloud is not None:
             poses[frame.cloud.name.lower()] = frame.cloud.base_link_se3_lidar
     transforms = [

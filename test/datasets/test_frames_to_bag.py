@@ -26,7 +26,7 @@ def test_scene_0103_has_six_cameras_one_cloud_and_odometry(tmp_path, data_dir, s
     folder = read_frames(data_dir / 'nuscenes' / 'scene-0103')
     counts = write_frames_bag(folder, tmp_path / 'bag', storage=storage, compressed=compressed)
     suffix = '/compressed' if compressed else ''
-    assert [counts[f'/sensing/camera/{name.lower()}/image_raw{suffix}'] for name in folder.camera_names] == [4] * 6
+    assert [counts[f'/sensing/camera/{name}/image_raw{suffix}'] for name in folder.camera_names] == [4] * 6
     with BagReader(tmp_path / 'bag') as bag:
         (cloud,) = read(bag, '/sensing/lidar/lidar_top/points')
         assert cloud.width * cloud.point_step == cloud.data.size == cloud.row_step
