@@ -82,11 +82,15 @@ class Synchroniser(Generic[T]):
     def __init__(self, num_cameras: int, anchor: int, *, tolerance_s: float, wait_s: float, max_rate_hz: float) -> None:
         self.num_cameras = num_cameras
         self.wanted_anchor = anchor
+        self.dropped_by_policy = 0
+        self.configure(tolerance_s=tolerance_s, wait_s=wait_s, max_rate_hz=max_rate_hz)
+        self.reset()
+
+    def configure(self, *, tolerance_s: float, wait_s: float, max_rate_hz: float) -> None:
+        """Take over new limits."""
         self.tolerance_ns = round(tolerance_s * 1e9)
         self.wait_s = wait_s
         self.period_ns = round(1e9 / max_rate_hz)
-        self.dropped_by_policy = 0
-        self.reset()
 
     def reset(self) -> None:
         """Forget all images; time jumped."""
