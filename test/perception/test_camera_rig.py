@@ -12,7 +12,7 @@ def image(value: int, width: int = 64, height: int = 32) -> RawImage:
     return RawImage('mono8', width, height, width, np.full(width * height, value, np.uint8))
 
 
-@pytest.fixture()
+@pytest.fixture
 def rig():
     rig = CameraRig(3, 32, 16, num_workers=2)
     for camera in range(2):
