@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
+from dataclasses import replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 from moe_bev_ros.core.frame import EgoMotion
-from moe_bev_ros.core.se3 import Array, inverse, se3_from_xy_yaw
+from moe_bev_ros.core.se3 import Array, interpolate, inverse, se3_from_xy_yaw
 
 KEEP_S = 3.0
 
@@ -59,6 +60,19 @@ class OdometryBuffer:
         stamps = [sample.stamp_ns for sample in self._around(start_ns, end_ns)]
         widest_s = max(np.diff(stamps), default=0) * 1e-9
         return f'odometry is missing for more than {self.gap_s} s' if widest_s > self.gap_s else ''
+
+    def at(self, stamp_ns: int) -> EgoMotion | None:
+        """The motion at a stamp, between two poses or continued from the nearest; None where ``gap`` says why not."""
+        if self.gap(stamp_ns, stamp_ns):
+            return None
+        knots = self._around(stamp_ns, stamp_ns)
+        nearest = min(knots, key=lambda sample: abs(sample.stamp_ns - stamp_ns))
+        if knots[0].stamp_ns <= stamp_ns <= knots[-1].stamp_ns and len(knots) > 1:
+            fraction = (stamp_ns - knots[0].stamp_ns) / (knots[-1].stamp_ns - knots[0].stamp_ns)
+            pose = interpolate(knots[0].odom_se3_base_link, knots[-1].odom_se3_base_link, fraction)
+        else:
+            pose = _continued(nearest, (stamp_ns - nearest.stamp_ns) * 1e-9)
+        return replace(nearest, stamp_ns=stamp_ns, odom_se3_base_link=pose)
 
     def poses(self, stamp_ns: int, times_s_t: Array) -> Array:
         """Poses of base_link during a sweep.

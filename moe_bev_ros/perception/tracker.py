@@ -2,8 +2,8 @@
 
 The state (x, y, vx, vy) lives in the odometry's fixed frame, so that the vehicle's own motion disturbs nothing; without
 odometry it lives in base_link, and velocities are then relative to the vehicle. Constant velocity with white acceleration;
-assignment by scipy's Hungarian method, gated by Mahalanobis distance and by what a class can become (as in SORT, Bewley et al. 2016, and
-AB3DMOT, Weng et al. 2020). All tracks are computed at once.
+assignment by scipy's Hungarian method, gated by Mahalanobis distance and by what a class can become (as in SORT,
+Bewley et al. 2016, and AB3DMOT, Weng et al. 2020). All tracks are computed at once.
 
 Letters: n detections, k tracks, t future steps.
 """

@@ -74,3 +74,13 @@ def test_old_poses_and_poses_of_another_frame_are_forgotten():
     assert 29 <= len(odometry) <= 32
     odometry.add(ego(10.0, frame_id='odom'))
     assert len(odometry) == 1
+
+
+def test_the_motion_at_a_stamp_lies_between_its_samples_or_continues_the_last():
+    odometry = buffer(-0.1, -0.05, 0.0)
+    for time_s in (-0.1, -0.07, 0.0, 0.08):
+        found = odometry.at(STAMP_NS + round(time_s * 1e9))
+        assert found.stamp_ns == STAMP_NS + round(time_s * 1e9)
+        np.testing.assert_allclose(found.odom_se3_base_link, turning(time_s), atol=0.01)
+    assert odometry.at(STAMP_NS + 300_000_000) is None
+    assert OdometryBuffer().at(STAMP_NS) is None
