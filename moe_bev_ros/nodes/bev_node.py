@@ -1,0 +1,287 @@
+"""Camera bundles and LiDAR sweeps in; tracked objects, a BEV map, markers and the engine's status out."""
+
+from __future__ import annotations
+
+import array
+import time
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from geometry_msgs.msg import Point, Pose, Quaternion
+from nav_msgs.msg import MapMetaData, OccupancyGrid, Odometry
+from rclpy.qos import QoSProfile
+from visualization_msgs.msg import MarkerArray
+
+from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.core.frame import CameraImages, EgoMotion, Frame, LidarPoints
+from moe_bev_ros.core.objects import Detections, Scene
+from moe_bev_ros.core.se3 import Array, inverse, transform_points
+from moe_bev_ros.core.trace import Trace
+from moe_bev_ros.engine.base import BevGrid, EngineError, EngineOutput, Segmentation
+from moe_bev_ros.engine.engines import ENGINES
+from moe_bev_ros.msg import CameraBundle, EngineStatus, LidarSweep, Objects
+from moe_bev_ros.nodes.base import SENSOR_QOS, StackNode, run, stamp_to_ns
+from moe_bev_ros.nodes.convert import (
+    BASE_LINK,
+    cameras_from_msg,
+    ego_from_msg,
+    header,
+    lidar_from_msg,
+    scene_to_msg,
+    time_to_msg,
+    trace_from_msg,
+)
+from moe_bev_ros.nodes.markers import ObjectMarkers
+from moe_bev_ros.nodes.params import param
+from moe_bev_ros.perception.motion_compensation import OdometryBuffer
+from moe_bev_ros.perception.pairing import Pair, Pairer, PairingConfig
+from moe_bev_ros.perception.tracker import Tracker, TrackerConfig
+
+ODOMETRY_QOS = QoSProfile(depth=50)
+POLL_PERIOD_S = 0.01
+# An input older than this has waited for the engine: newer ones may lie behind it, and the newest is what counts.
+FRESH_NS = 30_000_000
+
+
+@dataclass(frozen=True)
+class BevParams:
+    """Parameters of bev_node."""
+
+    engine: str = param('clustering', f'engine, one of {", ".join(ENGINES)}', read_only=True)
+    pair_tolerance_s: float = param(
+        0.05, 'largest difference of the stamps of a bundle and a sweep [s]', low=0.0, high=1.0, read_only=True
+    )
+    wait_s: float = param(
+        0.2, 'how long a bundle or sweep waits for the other, wall time [s]', low=0.0, high=2.0, read_only=True
+    )
+    dead_after: int = param(3, 'a sensor missing in so many frames in a row is not waited for', low=1, high=100, read_only=True)
+    every_lidar_needed: bool = param(True, 'a sweep that lacks one of its LiDARs is no valid perception')
+    score_threshold: float = param(0.05, 'objects below this score are not published', low=0.0, high=1.0)
+    odometry_extrapolation_s: float = param(
+        0.2, 'how far behind the newest odometry a frame may lie [s]', low=0.0, high=1.0, read_only=True
+    )
+    confirm_hits: int = param(3, 'detections after which a track outlives frames without one', low=1, high=20, read_only=True)
+    max_missed: int = param(15, 'frames for which a hidden road user is remembered', low=0, high=100, read_only=True)
+    max_missed_unknown: int = param(
+        3, 'frames for which an object without a class is remembered', low=0, high=100, read_only=True
+    )
+    size_gain: float = param(0.1, 'how fast a box follows a smaller size', low=0.01, high=1.0, read_only=True)
+    grid_half_m: float = param(
+        50.0, 'the map reaches so far from base_link to every side [m]', low=5.0, high=200.0, read_only=True
+    )
+    grid_cell_m: float = param(0.25, 'size of a cell of the map [m]', low=0.05, high=2.0, read_only=True)
+    num_threads: int = param(1, "threads of the engine's image and grid operations", low=1, high=64, read_only=True)
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise ValueError(f"engine '{self.engine}' is none of {', '.join(ENGINES)}")
+
+
+@dataclass(frozen=True)
+class _Bundle:
+    images: CameraImages
+    trace: Trace
+    receive_ns: int
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    points: LidarPoints | None
+    complete: bool
+    stamp_ns: int
+    trace: Trace
+    receive_ns: int
+
+
+class BevNode(StackNode[BevParams]):
+    """See the module."""
+
+    def __init__(self) -> None:
+        super().__init__('bev_node', BevParams)
+        self.counters.update(frames=0, frames_without_lidar=0, frames_without_camera=0, late_partners=0)
+        self.pairer: Pairer[_Bundle, _Sweep] = Pairer()
+
+    def setup(self) -> None:
+        """Build and warm up the engine, open the topics."""
+        params = self.params
+        cv2.setNumThreads(params.num_threads)
+        try:
+            self.engine = ENGINES[params.engine](BevGrid(params.grid_half_m, params.grid_cell_m))
+            self.engine.step(_warm_up_frame(), None)
+        except EngineError as err:
+            raise InputError(str(err)) from err
+        self.pairer.config = PairingConfig(params.pair_tolerance_s, params.wait_s, params.dead_after)
+        self.tracker = Tracker(
+            TrackerConfig(params.confirm_hits, params.max_missed, params.max_missed_unknown, params.size_gain)
+        )
+        self.odometry = OdometryBuffer(params.odometry_extrapolation_s)
+        self.markers = ObjectMarkers()
+        self.objects_publisher = self.advertise(Objects, '~/output/objects')
+        self.map_publisher = self.advertise(OccupancyGrid, '~/output/bev_map')
+        self.markers_publisher = self.advertise(MarkerArray, '~/output/markers')
+        self.status_publisher = self.advertise(EngineStatus, '~/output/engine_status')
+        self.subscribe(Odometry, '~/input/odometry', self.on_odometry, ODOMETRY_QOS, required=False)
+        self.subscribe(LidarSweep, '~/input/sweep', self.on_sweep, SENSOR_QOS, period_s=0.1)
+        self.subscribe(CameraBundle, '~/input/bundle', self.on_bundle, SENSOR_QOS, period_s=0.1)
+        self.every(POLL_PERIOD_S, self.poll, steady=True)
+
+    def forget(self) -> None:
+        """Time jumped: nothing from before counts."""
+        self.pairer.reset()
+        self.odometry.clear()
+        self.tracker.reset()
+        self.engine.reset()
+        self._ego_before: EgoMotion | None = None
+
+    def extra_diagnostics(self) -> dict[str, str]:
+        """Which engine runs."""
+        return {'engine': self.params.engine}
+
+    # Inputs ------------------------------------------------------------------------------------------------------------
+
+    def on_odometry(self, message: Odometry, receive_ns: int) -> None:
+        """Remember where the vehicle is."""
+        del receive_ns
+        self.odometry.add(ego_from_msg(message))
+
+    def on_bundle(self, message: CameraBundle, receive_ns: int) -> None:
+        """Take the images of an anchor stamp."""
+        bundle = _Bundle(cameras_from_msg(message), trace_from_msg(message.trace), receive_ns)
+        self.pairer.add_bundle(stamp_to_ns(message.header.stamp), bundle, time.monotonic())
+        self._poll_if_fresh(receive_ns)
+
+    def on_sweep(self, message: LidarSweep, receive_ns: int) -> None:
+        """Take the points of a stamp."""
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        points = lidar_from_msg(message) if message.num_points else None
+        sweep = _Sweep(points, all(message.valid), stamp_ns, trace_from_msg(message.trace), receive_ns)
+        self.pairer.add_sweep(stamp_ns, sweep, time.monotonic())
+        self._poll_if_fresh(receive_ns)
+
+    def _poll_if_fresh(self, receive_ns: int) -> None:
+        if time.monotonic_ns() - receive_ns < FRESH_NS:
+            self.poll()
+
+    def poll(self) -> None:
+        """Answer the newest frame that is ready."""
+        pair = self.pairer.take(time.monotonic())
+        self.counters['dropped_by_policy'] = self.pairer.dropped
+        self.counters['late_partners'] = self.pairer.late
+        if pair is not None:
+            self._answer(pair)
+
+    # One frame ---------------------------------------------------------------------------------------------------------
+
+    def _answer(self, pair: Pair[_Bundle, _Sweep]) -> None:
+        receive_at_ns = time.monotonic_ns()
+        if pair.bundle is not None and pair.sweep is not None:
+            receive_at_ns = max(pair.bundle.receive_ns, pair.sweep.receive_ns)
+        frame = self._frame(pair)
+        output = self._step(frame)
+        began = time.perf_counter()
+        objects = self.tracker.update(output.detections, frame.stamp_ns, frame.ego)
+        stage_ms = {**output.stage_ms, 'tracker': (time.perf_counter() - began) * 1e3}
+        is_complete = pair.sweep is None or pair.sweep.complete or not self.params.every_lidar_needed
+        scene = Scene(
+            stamp_ns=frame.stamp_ns,
+            objects=tuple(item for item in objects if item.score >= self.params.score_threshold),
+            perception_valid=output.perception_valid and is_complete,
+            lidar_valid=frame.lidar_valid,
+            camera_valid=frame.camera_valid,
+        )
+        self._publish(scene, frame, replace(output, stage_ms=stage_ms), receive_at_ns)
+
+    def _frame(self, pair: Pair[_Bundle, _Sweep]) -> Frame:
+        bundle, sweep = pair.bundle, pair.sweep
+        self.counters['frames'] += 1
+        self.counters['frames_without_camera'] += bundle is None
+        self.counters['frames_without_lidar'] += sweep is None
+        anchor = bundle or sweep
+        assert anchor is not None
+        trace = anchor.trace if anchor.trace.receive_ns else replace(anchor.trace, receive_ns=anchor.receive_ns)
+        return Frame(
+            stamp_ns=pair.stamp_ns,
+            cameras=bundle.images if bundle else None,
+            lidar=self._points_at(pair.stamp_ns, sweep) if sweep else None,
+            ego=self.odometry.at(pair.stamp_ns),
+            trace=trace,
+        )
+
+    def _points_at(self, stamp_ns: int, sweep: _Sweep) -> LidarPoints | None:
+        """The sweep's points where they lie from the vehicle's place at the frame's stamp."""
+        before, now = self.odometry.at(sweep.stamp_ns), self.odometry.at(stamp_ns)
+        if sweep.points is None or sweep.stamp_ns == stamp_ns or before is None or now is None:
+            return sweep.points
+        points_n5 = sweep.points.points_n5.copy()
+        points_n5[:, :3] = transform_points(inverse(now.odom_se3_base_link) @ before.odom_se3_base_link, points_n5[:, :3])
+        return LidarPoints(points_n5)
+
+    def _step(self, frame: Frame) -> EngineOutput:
+        try:
+            output = self.engine.step(frame, self._motion_since_last_frame(frame.ego))
+        except EngineError as err:
+            self.warn_slowly(f'engine {self.params.engine}: {err}')
+            output = EngineOutput(Detections.empty(), perception_valid=False)
+        if not output.perception_valid:
+            self.warn_slowly(f'engine {self.params.engine} lacks its sensors; objects are published as not valid')
+        return output
+
+    def _motion_since_last_frame(self, ego: EgoMotion | None) -> Array | None:
+        before, self._ego_before = self._ego_before, ego
+        if ego is None or before is None or ego.frame_id != before.frame_id:
+            return None
+        return inverse(ego.odom_se3_base_link) @ before.odom_se3_base_link
+
+    def _publish(self, scene: Scene, frame: Frame, output: EngineOutput, receive_at_ns: int) -> None:
+        trace = frame.trace.passed('bev_node', receive_at_ns, time.monotonic_ns())
+        self.objects_publisher.publish(scene_to_msg(scene, self.params.engine, trace))
+        self.status_publisher.publish(self._status(frame, output))
+        if output.segmentation is not None:
+            self.map_publisher.publish(_map_to_msg(output.segmentation, scene.stamp_ns))
+        if self.markers_publisher.get_subscription_count():
+            self.markers_publisher.publish(self.markers.update(scene))
+
+    def _status(self, frame: Frame, output: EngineOutput) -> EngineStatus:
+        return EngineStatus(
+            header=header(frame.stamp_ns, BASE_LINK),
+            engine=self.params.engine,
+            stages=list(output.stage_ms),
+            stage_ms=list(output.stage_ms.values()),
+            experts=list(output.experts),
+            num_points=0 if frame.lidar is None else len(frame.lidar.points_n5),
+            num_images=0 if frame.cameras is None else int(frame.cameras.valid_n.sum()),
+            memory_bytes=output.memory_bytes,
+            dropped_by_policy=self.pairer.dropped,
+        )
+
+
+def _map_to_msg(segmentation: Segmentation, stamp_ns: int) -> OccupancyGrid:
+    height, width = segmentation.occupancy_hw.shape
+    x, y = segmentation.origin_xy_m
+    cells = array.array('b')
+    cells.frombytes(np.ascontiguousarray(segmentation.occupancy_hw).data)
+    info = MapMetaData(
+        map_load_time=time_to_msg(stamp_ns),
+        resolution=segmentation.resolution_m,
+        width=width,
+        height=height,
+        origin=Pose(position=Point(x=x, y=y, z=0.0), orientation=Quaternion(w=1.0)),
+    )
+    return OccupancyGrid(header=header(stamp_ns, BASE_LINK), info=info, data=cells)
+
+
+def _warm_up_frame() -> Frame:
+    """A few points, so that what is slow the first time is over before the first real frame."""
+    points_n5 = np.zeros((1000, 5), np.float32)
+    points_n5[:, :3] = np.random.default_rng(0).uniform((-20, -20, 0), (20, 20, 1), (1000, 3))
+    return Frame(0, None, LidarPoints(points_n5), None)
+
+
+def main() -> None:
+    """Run the node."""
+    run(lambda: BevNode())
+
+
+if __name__ == '__main__':
+    main()

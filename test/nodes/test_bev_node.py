@@ -1,0 +1,202 @@
+"""The BEV node with real messages: a road with a car on it, cameras without anything to see."""
+
+import array
+
+import numpy as np
+import pytest
+from nav_msgs.msg import OccupancyGrid, Odometry
+from rclpy.lifecycle import TransitionCallbackReturn
+from visualization_msgs.msg import MarkerArray
+
+from harness import ros
+from moe_bev_ros.core.frame import CameraImages, LidarPoints
+from moe_bev_ros.core.objects import Label
+from moe_bev_ros.core.trace import Trace
+from moe_bev_ros.msg import CameraBundle, EngineStatus, LidarSweep, Objects
+from moe_bev_ros.nodes.base import SENSOR_QOS
+from moe_bev_ros.nodes.bev_node import BevNode
+from moe_bev_ros.nodes.convert import cameras_to_msg, header, lidar_to_msg
+
+STEP_NS = 100_000_000
+IN, OUT = '/bev_node/input', '/bev_node/output'
+
+
+def car_on_a_road(x=15.0):
+    angle = np.linspace(-np.pi, np.pi, 360, endpoint=False)
+    radii = np.arange(3.0, 40.0, 0.5)
+    ring = np.stack([np.outer(radii, np.cos(angle)), np.outer(radii, np.sin(angle))], -1).reshape(-1, 2)
+    up, side = np.meshgrid(np.arange(0.1, 1.5, 0.1), np.arange(-0.9, 0.91, 0.08))
+    rear = np.column_stack([np.full(up.size, x), side.ravel(), up.ravel()])
+    xyz = np.concatenate([np.column_stack([ring, np.zeros(len(ring))]), rear])
+    return LidarPoints(np.column_stack([xyz, np.zeros((len(xyz), 2))]).astype(np.float32))
+
+
+def sweep(frame, points=None, valid=(True,), offset_ns=0, receive_ns=7):
+    points = car_on_a_road() if points is None else points
+    names = [f'lidar_{i}' for i in range(len(valid))]
+    return lidar_to_msg(
+        points, frame * STEP_NS + offset_ns, names, list(valid), True, Trace(receive_ns, ('lidar_node',), (8,), (9,))
+    )
+
+
+def bundle(frame, valid=True):
+    images = CameraImages(
+        np.zeros((1, 8, 16, 3), np.uint8), np.eye(3, dtype=np.float32)[None], np.eye(4)[None], np.array([valid]), ('front',)
+    )
+    return cameras_to_msg(images, frame * STEP_NS, [frame * STEP_NS], Trace(5, ('camera_node',), (6,), (7,)))
+
+
+def odometry(frame, x=0.0, speed=0.0):
+    message = Odometry(header=header(frame * STEP_NS, 'map'), child_frame_id='base_link')
+    message.pose.pose.position.x = x
+    message.pose.pose.orientation.w = 1.0
+    message.twist.twist.linear.x = speed
+    return message
+
+
+class Bench:
+    """The node with its publishers and what it said."""
+
+    def __init__(self, harness):
+        self.harness = harness
+        self.node = harness.start(BevNode)
+        self.objects = harness.listen(Objects, f'{OUT}/objects')
+        self.bundles = harness.talk(CameraBundle, f'{IN}/bundle', SENSOR_QOS)
+        self.sweeps = harness.talk(LidarSweep, f'{IN}/sweep', SENSOR_QOS)
+        self.odometry = harness.talk(Odometry, f'{IN}/odometry', 10)
+        harness.spin_until(lambda: harness.peer.count_publishers(f'{OUT}/objects'))
+        harness.spin_until(lambda: self.node.objects_publisher.get_subscription_count())
+
+    def wait(self, num):
+        self.harness.spin_until(lambda: len(self.objects) >= num)
+        return self.objects[-1]
+
+
+@pytest.fixture
+def bench():
+    with ros() as harness:
+        yield Bench(harness)
+
+
+def test_bundle_and_sweep_become_objects_with_the_bundles_stamp_and_path(bench):
+    bench.sweeps.publish(sweep(1, offset_ns=10_000_000))
+    bench.bundles.publish(bundle(1))
+    message = bench.wait(1)
+    assert message.header.frame_id == 'base_link'
+    assert message.header.stamp.nanosec == STEP_NS
+    assert (message.lidar_valid, message.camera_valid, message.perception_valid) == (True, True, True)
+    assert message.engine == 'clustering'
+    (car,) = message.objects
+    assert car.label == Label.CAR
+    assert abs(car.pose.position.x - 17.2) < 0.3
+    assert message.trace.receive_ns == 5
+    assert list(message.trace.stages) == ['camera_node', 'bev_node']
+    assert message.trace.publish_at_ns[1] > message.trace.receive_at_ns[1]
+
+
+def test_a_bundle_without_sweep_yields_objects_that_are_not_valid(bench):
+    bench.bundles.publish(bundle(1))
+    message = bench.wait(1)
+    assert (message.lidar_valid, message.camera_valid, message.perception_valid) == (False, True, False)
+    assert len(message.objects) == 0
+
+
+def test_a_sweep_without_bundle_is_enough_for_the_clustering(bench):
+    bench.sweeps.publish(sweep(1))
+    message = bench.wait(1)
+    assert (message.lidar_valid, message.camera_valid, message.perception_valid) == (True, False, True)
+    assert len(message.objects) == 1
+    assert list(message.trace.stages) == ['lidar_node', 'bev_node']
+
+
+@pytest.mark.parametrize('message', [sweep(1, LidarPoints(np.zeros((0, 5), np.float32))), sweep(1, valid=(True, False))])
+def test_a_sweep_without_points_or_without_one_of_its_lidars_is_not_valid(bench, message):
+    bench.sweeps.publish(message)
+    bench.bundles.publish(bundle(1))
+    assert not bench.wait(1).perception_valid
+
+
+def test_velocity_is_over_ground_and_a_parked_car_stands(bench):
+    for frame in range(1, 21):
+        x = 0.8 * frame
+        bench.odometry.publish(odometry(frame, x, 8.0))
+        seen = bench.harness
+        seen.spin_until(lambda f=frame: bench.node.odometry.at(f * STEP_NS) is not None)
+        bench.sweeps.publish(sweep(frame, car_on_a_road(35.0 - x)))
+        bench.bundles.publish(bundle(frame))
+        message = bench.wait(frame)
+    (car,) = message.objects
+    assert abs(car.velocity.x) < 0.3
+    assert car.age == 20
+    assert len(car.forecast[0].x) == 6
+
+
+def test_a_cut_off_sweep_is_refused_and_the_next_one_is_used(bench):
+    broken = sweep(1)
+    broken.data = array.array('B', broken.data[:-7])
+    bench.sweeps.publish(broken)
+    bench.harness.spin_until(lambda: bench.node.counters['rejected'] == 1)
+    bench.sweeps.publish(sweep(2))
+    bench.bundles.publish(bundle(2))
+    assert bench.wait(1).header.stamp.nanosec == 2 * STEP_NS
+
+
+def test_after_a_jump_back_tracks_start_anew(bench):
+    for count, frame in enumerate((100, 101, 102, 1), start=1):
+        bench.sweeps.publish(sweep(frame))
+        bench.bundles.publish(bundle(frame))
+        message = bench.wait(count)
+    assert message.objects[0].age == 1
+
+
+def test_map_markers_and_status_describe_the_frame():
+    with ros() as harness:
+        bench = Bench(harness)
+        maps = harness.listen(OccupancyGrid, f'{OUT}/bev_map')
+        markers = harness.listen(MarkerArray, f'{OUT}/markers')
+        status = harness.listen(EngineStatus, f'{OUT}/engine_status')
+        for publisher in (bench.node.map_publisher, bench.node.markers_publisher, bench.node.status_publisher):
+            harness.spin_until(publisher.get_subscription_count)
+        bench.sweeps.publish(sweep(1))
+        bench.bundles.publish(bundle(1))
+        harness.spin_until(lambda: maps and markers and status)
+        info = maps[0].info
+        cells = np.asarray(maps[0].data).reshape(info.height, info.width)
+        assert (info.height, info.width) == (400, 400)
+        assert cells[200, int((15 + 50) / info.resolution)] == 100
+        assert cells[200, int((10 + 50) / info.resolution)] in (0, -1)
+        assert 0 in cells
+        assert [marker.ns for marker in markers[0].markers] == ['boxes', 'captions']
+        assert list(status[0].stages) == ['ground', 'clusters', 'boxes', 'grid', 'tracker']
+        assert status[0].num_images == 1
+        assert status[0].num_points > 1000
+
+
+def test_an_engine_that_does_not_exist_is_refused():
+    with ros({'engine': 'magic'}), pytest.raises(ValueError, match='magic'):
+        BevNode()
+
+
+def test_the_node_can_be_configured_again_after_cleanup():
+    with ros() as harness:
+        node = harness.start(BevNode)
+        assert node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+        assert node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
+        assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+
+
+def test_frames_that_waited_for_a_busy_engine_give_way_to_the_newest():
+    with ros() as harness:
+        bench = Bench(harness)
+        for frame in (1, 2, 3):
+            bench.sweeps.publish(sweep(frame))
+            bench.bundles.publish(bundle(frame))
+        harness.executor.remove_node(bench.node)
+        harness.spin_for(0.1)
+        harness.executor.add_node(bench.node)
+        message = bench.wait(1)
+        harness.spin_for(0.1)
+        assert message.header.stamp.nanosec == 3 * STEP_NS
+        assert len(bench.objects) == 1
+        assert bench.node.counters['dropped_by_policy'] == 2
