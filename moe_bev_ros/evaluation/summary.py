@@ -49,8 +49,18 @@ class RunLog:
     """Accumulates what the scorer hears; `summary` may be asked for at any time.
 
     A frame is one stamp of the anchor sensor. Where a bag loops, the same stamp comes again: ``lap`` tells them apart.
+
+    Attributes:
+        end_ns: what comes from the world or answers it after this simulated time does not count; None: everything counts.
+        sim_ns: the world's time.
+        is_over: the world has come to ``end_ns``.
+        last_reason: of the last command.
     """
 
+    end_ns: int | None = None
+    sim_ns: int = 0
+    is_over: bool = False
+    last_reason: str = ''
     frames_in: int = 0
     sim_s: float = 0.0
     wall_s: float = 0.0
@@ -84,7 +94,10 @@ class RunLog:
 
     def command(self, stamp_ns: int, *, first_of_plan: bool, command: Command, trace: Trace) -> None:
         """A VehicleCommand came."""
+        if self.end_ns is not None and stamp_ns > self.end_ns:
+            return
         self.num_commands += 1
+        self.last_reason = command.reason
         self.reasons[command.reason or 'following the plan'] += 1
         if not first_of_plan:
             return
@@ -116,6 +129,10 @@ class RunLog:
 
     def truth(self, *, frames: int, distance_m: float, collisions: int, sim_ns: int, wall_ns: int) -> None:
         """The world told where it is; ``frames`` were sent since its reset."""
+        if self.end_ns is not None and sim_ns > self.end_ns:
+            self.is_over = True
+            return
+        self.sim_ns = sim_ns
         if self.world is None:
             self.world = {'first_sim_ns': sim_ns, 'first_wall_ns': wall_ns}
         self.world.update(distance_m=distance_m, collisions=collisions)

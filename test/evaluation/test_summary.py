@@ -74,6 +74,16 @@ def test_the_world_gives_frames_distance_collisions_and_the_real_time_factor():
     assert (result['frames_in'], result['distance_m'], result['collisions'], result['real_time_factor']) == (11, 9.5, 1, 2.0)
 
 
+def test_what_comes_after_the_end_does_not_count():
+    log = RunLog(end_ns=2 * S)
+    for index in range(1, 5):
+        log.truth(frames=index, distance_m=float(index), collisions=index // 3, sim_ns=index * S, wall_ns=index * S)
+        answer(log, index * S)
+    assert log.is_over
+    result = log.summary()
+    assert (result['frames_in'], result['frames_out'], result['frames_lost'], result['collisions']) == (2, 2, 0, 0)
+
+
 def test_a_cloud_without_an_image_near_it_is_a_frame_of_its_own():
     assert frame_stamps([100, 200], [105, 149, 290], 10) == [100, 149, 200, 290]
     assert frame_stamps([], [3, 1], 10) == [1, 3]
