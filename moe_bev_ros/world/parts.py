@@ -34,11 +34,11 @@ class Placed(Protocol):
 
 def local_table(parts: Sequence[Part]) -> Array:
     """(P, NUM_COLUMNS) rows of parts in their owner's frame, at rest."""
-    rows = [
-        [*p.centre_3, np.cos(p.yaw_rad), np.sin(p.yaw_rad), *(0.5 * size for size in p.size_3), float(p.shape)]
-        + [*p.colour, p.reflectivity, p.glow, float(p.texture), 0.0, 0.0]
-        for p in parts
-    ]
+    rows = []
+    for part in parts:
+        heading = (np.cos(part.yaw_rad), np.sin(part.yaw_rad))
+        looks = (float(part.shape), *part.colour, part.reflectivity, part.glow, float(part.texture))
+        rows.append((*part.centre_3, *heading, *(0.5 * size for size in part.size_3), *looks, 0.0, 0.0))
     return np.array(rows, np.float64).reshape(-1, NUM_COLUMNS)
 
 

@@ -49,7 +49,7 @@ class LidarMount:
         range_m: points beyond are not returned.
     """
 
-    name: str = 'LIDAR_TOP'
+    name: str = 'lidar_top'
     xyz_3: tuple[float, float, float] = (0.94, 0.0, 1.84)
     elevations_rad: tuple[float, ...] = tuple(float(value) for value in np.radians(np.linspace(-30.67, 10.67, 32)))
     num_azimuths: int = 1080
