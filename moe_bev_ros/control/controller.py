@@ -58,7 +58,7 @@ class ControllerSettings:
 
 @dataclass(frozen=True)
 class Memory:
-    """What was true after the command of ``now_s``."""
+    """What was true after the command of ``now_s``; ``holding``: the vehicle was held, or its motion was not known."""
 
     now_s: float | None = None
     motion: Motion = field(default_factory=Motion)
@@ -104,7 +104,9 @@ class Controller:
             limits_mps2=(-self.settings.limits.max_deceleration_mps2, self.settings.limits.max_acceleration_mps2),
         )
         wanted = Motion(wanted_mps2, self._steering(plan, place, pose_3, ego.speed_mps))
-        last = Motion(0.0, before.motion.steering_angle_rad) if before.holding else before.motion
+        last = before.motion
+        if before.holding and abs(ego.speed_mps) < STANDSTILL_MPS:  # a brake that holds has nothing to release gently
+            last = Motion(0.0, last.steering_angle_rad)
         motion = limited(wanted, last, ego.speed_mps, dt_s, self.settings.limits, self.vehicle)
         self._latest = Memory(now_s, motion, speed, holding=False)
         throttle, brake = self.pedals.positions(motion.acceleration_mps2, ego.speed_mps)
@@ -130,7 +132,7 @@ class Controller:
             pose_3 = predicted_pose(ego, now_s)
             wanted = self._steering(path, fit(path.points_t7[:, 1:4], pose_3), pose_3, speed_mps)
             steering = limited_steering(wanted, before.motion, speed_mps, dt_s, self.settings.limits, self.vehicle)
-        self._latest = Memory(now_s, Motion(-deceleration_mps2, steering), SpeedState(), holding=False)
+        self._latest = Memory(now_s, Motion(-deceleration_mps2, steering), SpeedState(), holding=ego is None)
         pressed = 1.0 if emergency else self.pedals.positions(-deceleration_mps2, speed_mps)[1]
         return Command(0.0, pressed, steering, -deceleration_mps2, 0.0)
 

@@ -69,8 +69,10 @@ def emergency_reason(
     """
     if not scene.perception_valid or speed_mps < settings.min_speed_mps:
         return ''
+    reach_m = braking_distance_m(speed_mps, 0.0, settings) + vehicle.front_m + speed_mps * scene_age_s
     for item in scene.objects:
-        if item.age < settings.min_age_frames:
+        x, y, _, length, width = (float(value) for value in item.box_7[:5])
+        if item.age < settings.min_age_frames or np.hypot(x, y) - np.hypot(length, width) / 2.0 > reach_m:
             continue
         gap_m = gap_ahead_m(item, vehicle, curvature, settings.side_margin_m)
         if not DEEPEST_OVERLAP_M < gap_m < np.inf:

@@ -1,0 +1,253 @@
+"""Trajectory and odometry in, pedals and steering out, at 50 Hz and at once when a plan comes.
+
+Every plan is answered by exactly one command with ``first_of_plan``, stamped as the plan, also when that command
+brakes. In between the 50 Hz timer repeats: stamped as the plan while it is followed, stamped *now* while the node
+brakes on a doubt.
+
+A plan or odometry is old by its stamp on ROS time. Where time is not simulated, the time since its arrival on the
+steady clock counts too, so that a wall clock that is set back cannot make old data look new. In simulated time it
+must not count: a world that waits for us, or runs slower than real time, would look dead. Simulated time that has not
+begun yet lets no ROS timer fire; a steady timer brakes until it does.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from nav_msgs.msg import Odometry
+from std_srvs.srv import SetBool
+
+from moe_bev_ros.control.controller import Controller, ControllerSettings
+from moe_bev_ros.control.emergency_braking import BrakingSettings
+from moe_bev_ros.control.limits import Limits
+from moe_bev_ros.control.pedal_map import load_pedals
+from moe_bev_ros.control.safety import SafetyEnvelope, SafetySettings, Situation
+from moe_bev_ros.control.speed_control import SpeedGains
+from moe_bev_ros.core.command import Command, Vehicle
+from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.core.frame import EgoMotion
+from moe_bev_ros.core.objects import Scene
+from moe_bev_ros.core.plan import Plan
+from moe_bev_ros.core.trace import Trace
+from moe_bev_ros.msg import Objects, Trajectory, VehicleCommand
+from moe_bev_ros.nodes.base import StackNode, run, stamp_to_ns
+from moe_bev_ros.nodes.convert import command_to_msg, ego_from_msg, plan_from_msg, scene_from_msg, trace_from_msg
+from moe_bev_ros.nodes.params import param
+from moe_bev_ros.runtime.environment import config_dir
+
+PERIOD_S = 0.02
+PLAN_PERIOD_S = 0.1
+
+
+@dataclass(frozen=True)
+class ControlParams:
+    """Parameters of control_node."""
+
+    engage_on_start: bool = param(False, 'drive without a call of ~/engage, also after a restart; for simulation only')
+    accel_map: str = param('', 'accelerator map, a CSV as Autoware writes it; empty: the shipped one', read_only=True)
+    brake_map: str = param('', 'brake map, likewise', read_only=True)
+    max_throttle: float = param(0.6, 'highest throttle [0..1]', low=0.0, high=1.0, read_only=True)
+    max_brake: float = param(0.8, 'highest brake outside an emergency [0..1]', low=0.1, high=1.0, read_only=True)
+    wheelbase: float = param(2.8, 'distance between the axles [m]', low=0.5, high=10.0, read_only=True)
+    vehicle_length: float = param(4.6, 'bumper to bumper [m]', low=0.5, high=20.0, read_only=True)
+    vehicle_width: float = param(1.9, 'without mirrors [m]', low=0.3, high=4.0, read_only=True)
+    rear_overhang: float = param(0.9, 'rear bumper to rear axle [m]', low=0.0, high=5.0, read_only=True)
+    max_steering_angle: float = param(0.6, 'of the virtual front wheel [rad]', low=0.05, high=1.4, read_only=True)
+    max_steering_rate: float = param(0.8, 'of the virtual front wheel [rad/s]', low=0.05, high=10.0, read_only=True)
+    lookahead_time: float = param(0.8, 'pure pursuit looks this far ahead [s]', low=0.1, high=5.0)
+    min_lookahead: float = param(4.0, 'but at least [m]', low=0.5, high=50.0)
+    max_lookahead: float = param(20.0, 'and at most [m]', low=1.0, high=100.0)
+    preview: float = param(0.1, 'the pedals answer this late; the plan is read this far ahead [s]', low=0.0, high=1.0)
+    speed_kp: float = param(1.0, 'proportional gain [m/s2 per m/s]', low=0.0, high=10.0)
+    speed_ki: float = param(0.15, 'integral gain [m/s2 per m]', low=0.0, high=10.0)
+    speed_kd: float = param(0.0, 'derivative gain [m/s2 per m/s2]', low=0.0, high=10.0)
+    station_gain: float = param(0.5, 'wanted speed per metre behind the plan [1/s]', low=0.0, high=5.0)
+    max_speed: float = param(25.0, '[m/s]', low=0.0, high=60.0)
+    max_acceleration: float = param(3.0, '[m/s2]', low=0.1, high=10.0)
+    max_deceleration: float = param(5.0, 'while following a plan [m/s2]', low=0.5, high=10.0)
+    max_jerk: float = param(5.0, 'while following a plan [m/s3]', low=0.1, high=100.0)
+    max_braking_jerk: float = param(10.0, 'likewise, while pressing the brake [m/s3]', low=0.1, high=100.0)
+    max_lateral_acceleration: float = param(5.0, '[m/s2]', low=0.5, high=10.0)
+    plan_timeout: float = param(0.5, 'a plan older than this is not followed [s]', low=0.05, high=10.0)
+    odometry_timeout: float = param(0.5, 'odometry older than this brakes [s]', low=0.05, high=10.0)
+    blind_timeout: float = param(0.5, 'perception without its sensors for longer than this brakes [s]', low=0.0, high=10.0)
+    max_lateral_error: float = param(3.0, 'farther beside the plan than this brakes [m]', low=0.1, high=50.0)
+    doubt_deceleration: float = param(3.5, 'braking on a doubt [m/s2]', low=0.5, high=10.0)
+    emergency_deceleration: float = param(8.0, 'what fully pressed brakes give [m/s2]', low=1.0, high=12.0)
+    aeb_deceleration: float = param(6.0, 'emergency braking counts on this [m/s2]', low=1.0, high=12.0)
+    aeb_reaction: float = param(0.2, 'time until the brakes act [s]', low=0.0, high=2.0)
+    aeb_margin: float = param(0.5, 'left in front of the obstacle [m]', low=0.0, high=10.0)
+
+    def __post_init__(self) -> None:
+        if self.min_lookahead > self.max_lookahead:
+            raise ValueError(f'min_lookahead {self.min_lookahead} m must not exceed max_lookahead {self.max_lookahead} m')
+
+    def vehicle(self) -> Vehicle:
+        """Size and steering of the vehicle."""
+        return Vehicle(
+            wheelbase_m=self.wheelbase,
+            length_m=self.vehicle_length,
+            width_m=self.vehicle_width,
+            rear_overhang_m=self.rear_overhang,
+            max_steering_rad=self.max_steering_angle,
+            max_steering_rate_radps=self.max_steering_rate,
+        )
+
+    def controller(self) -> ControllerSettings:
+        """Settings of the controller."""
+        return ControllerSettings(
+            lookahead_time_s=self.lookahead_time,
+            min_lookahead_m=self.min_lookahead,
+            max_lookahead_m=self.max_lookahead,
+            preview_s=self.preview,
+            station_gain=self.station_gain,
+            gains=SpeedGains(self.speed_kp, self.speed_ki, self.speed_kd),
+            limits=Limits(
+                max_speed_mps=self.max_speed,
+                max_acceleration_mps2=self.max_acceleration,
+                max_deceleration_mps2=self.max_deceleration,
+                max_jerk_mps3=self.max_jerk,
+                max_braking_jerk_mps3=self.max_braking_jerk,
+                max_lateral_acceleration_mps2=self.max_lateral_acceleration,
+            ),
+        )
+
+    def safety(self) -> SafetySettings:
+        """Settings of the safety envelope."""
+        return SafetySettings(
+            plan_timeout_s=self.plan_timeout,
+            odometry_timeout_s=self.odometry_timeout,
+            blind_timeout_s=self.blind_timeout,
+            max_lateral_error_m=self.max_lateral_error,
+            doubt_deceleration_mps2=self.doubt_deceleration,
+            emergency_deceleration_mps2=self.emergency_deceleration,
+            braking=BrakingSettings(self.aeb_deceleration, self.aeb_reaction, self.aeb_margin),
+        )
+
+
+class ControlNode(StackNode[ControlParams]):
+    """Brakes until ``~/engage`` is called, and on any doubt."""
+
+    def __init__(self) -> None:
+        super().__init__('control_node', ControlParams)
+        self._engaged = False
+        self._plan: Plan | None = None
+        self._ego: EgoMotion | None = None
+        self._scene: Scene | None = None
+        self._plan_at_s = self._ego_at_s = 0.0
+        self._doubt = ''
+        self._envelope: SafetyEnvelope | None = None
+        self.create_service(SetBool, '~/engage', self._on_engage)
+
+    def setup(self) -> None:
+        """Load the pedal maps; make publisher, subscriptions and timers."""
+        params, shipped = self.params, config_dir() / 'pedals'
+        pedals = load_pedals(
+            Path(params.accel_map or shipped / 'accel_map.csv'),
+            Path(params.brake_map or shipped / 'brake_map.csv'),
+            max_throttle=params.max_throttle,
+            max_brake=params.max_brake,
+        )
+        self._envelope = SafetyEnvelope(Controller(params.vehicle(), pedals, params.controller()), params.safety())
+        self._output = self.advertise(VehicleCommand, '~/output/command')
+        self.subscribe(Trajectory, '~/input/trajectory', self._on_trajectory, period_s=PLAN_PERIOD_S)
+        self.subscribe(Odometry, '~/input/odometry', self._on_odometry, period_s=PLAN_PERIOD_S)
+        self.subscribe(Objects, '~/input/objects', self._on_objects, required=False)
+        self.every(PERIOD_S, self._repeat)
+        self.every(PERIOD_S, self._brake_before_time_begins, steady=True)
+
+    def forget(self) -> None:
+        """Time jumped or the state changed: no plan, no motion, and not engaged unless the parameter says so."""
+        self._engaged = self.params.engage_on_start
+        self._plan = self._ego = self._scene = None
+        if self._envelope:
+            self._envelope.reset()
+
+    def params_changed(self) -> None:
+        """Take over new tuning without losing what the controller remembers."""
+        if self._envelope:
+            self._envelope.settings = self.params.safety()
+            self._envelope.controller.settings = self.params.controller()
+
+    def extra_diagnostics(self) -> dict[str, str]:
+        """Whether it drives, and why not."""
+        return {'engaged': str(self._engaged).lower(), 'braking for': self._doubt}
+
+    def _on_engage(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        response.success = self.is_active or not request.data
+        self._engaged = bool(request.data) and self.is_active
+        response.message = ('engaged' if self._engaged else 'braking') if response.success else 'not active; activate first'
+        self.get_logger().info(f'engage {request.data}: {response.message}')
+        return response
+
+    def _on_trajectory(self, message: Trajectory, receive_ns: int) -> None:
+        problem = None
+        try:
+            self._plan = plan_from_msg(message)
+        except InputError as err:
+            problem = err
+            stamp_ns, frame_id = stamp_to_ns(message.header.stamp), message.header.frame_id
+            self._plan = Plan(stamp_ns, frame_id, np.zeros((0, 7)), reason=f'unusable plan: {err}')
+        self._plan_at_s = receive_ns / 1e9
+        command = self._command()
+        trace = trace_from_msg(message.trace).passed('control_node', receive_ns, time.monotonic_ns())
+        self._output.publish(command_to_msg(command, self._plan.stamp_ns, True, trace))
+        if problem:
+            raise problem
+
+    def _on_odometry(self, message: Odometry, receive_ns: int) -> None:
+        self._ego = None  # what cannot be read leaves no motion behind: it brakes
+        self._ego = ego_from_msg(message)
+        self._ego_at_s = receive_ns / 1e9
+
+    def _on_objects(self, message: Objects, _receive_ns: int) -> None:
+        self._scene = scene_from_msg(message)
+
+    def _repeat(self) -> None:
+        command = self._command()
+        stamp_ns = self._plan.stamp_ns if self._plan and not self._doubt else self.now_ns()
+        self._output.publish(command_to_msg(command, stamp_ns, False, Trace()))
+
+    def _brake_before_time_begins(self) -> None:
+        if self.now_ns() == 0:
+            self._repeat()
+
+    def _command(self) -> Command:
+        assert self._envelope is not None  # made by setup, and only an active node gets here
+        now_ns, steady_s = self.now_ns(), time.monotonic()
+        tolerance_ns = self._envelope.settings.future_tolerance_s * 1e9
+        if self._plan and now_ns < self._plan.stamp_ns <= now_ns + tolerance_ns:
+            now_ns = self._plan.stamp_ns  # /clock travels on its own topic and may come after the plan
+        simulated = bool(self.get_parameter('use_sim_time').value)
+        command = self._envelope.command(
+            Situation(
+                now_s=now_ns / 1e9,
+                engaged=self._engaged,
+                plan=self._plan,
+                ego=self._ego,
+                scene=self._scene,
+                plan_silence_s=0.0 if simulated else steady_s - self._plan_at_s,
+                ego_silence_s=0.0 if simulated else steady_s - self._ego_at_s,
+            )
+        )
+        self._tell(self._envelope.doubt)
+        return command
+
+    def _tell(self, doubt: str) -> None:
+        if doubt and not self._doubt:
+            self.get_logger().warning(f'braking: {doubt}')
+        elif self._doubt and not doubt:
+            self.get_logger().info('following the plan')
+        self._doubt = doubt
+
+
+def main() -> None:
+    """Run the node."""
+    run(ControlNode)
+
+
+if __name__ == '__main__':
+    main()

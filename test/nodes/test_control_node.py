@@ -1,0 +1,263 @@
+import time
+
+import pytest
+import rclpy
+from control.vehicle_model import Bicycle, cruise
+from lifecycle_msgs.msg import State
+from nav_msgs.msg import Odometry
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock
+from std_srvs.srv import SetBool
+
+from harness import ros
+from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.core.objects import Scene
+from moe_bev_ros.core.trace import Trace
+from moe_bev_ros.msg import Objects, Trajectory, VehicleCommand
+from moe_bev_ros.nodes.base import STATE_QOS
+from moe_bev_ros.nodes.control_node import ControlNode
+from moe_bev_ros.nodes.convert import header, plan_to_msg, pose_to_msg, scene_to_msg, time_to_msg, trace_from_msg
+
+SIMULATED = {'use_sim_time': True, 'engage_on_start': True}
+TRACE = Trace(1).passed('planner_node', 2, 3)
+
+
+def odometry(stamp_ns, speed_mps=8.0, frame_id='map'):
+    message = Odometry(header=header(stamp_ns, frame_id), child_frame_id='base_link')
+    message.pose.pose = pose_to_msg(Bicycle(speed_mps).ego(0.0).odom_se3_base_link)
+    message.twist.twist.linear.x = speed_mps
+    return message
+
+
+def trajectory(stamp_ns, **changes):
+    message = plan_to_msg(cruise(8.0, 3.0, stamp_s=0.0), TRACE)
+    message.header.stamp = time_to_msg(stamp_ns)
+    for name, value in changes.items():
+        setattr(message, name, value)
+    return message
+
+
+class Bench:
+    """A control node and everybody around it."""
+
+    def __init__(self, harness, activate=True):
+        self.harness = harness
+        self.clock = harness.peer.create_publisher(Clock, '/clock', 10)
+        self.node = harness.start(ControlNode, activate=activate)
+        self.commands = harness.listen(VehicleCommand, '/control_node/output/command', 100)
+        if activate:
+            self.connect()
+
+    def connect(self):
+        self.plans = self.harness.talk(Trajectory, '/control_node/input/trajectory', STATE_QOS)
+        self.odometry = self.harness.talk(Odometry, '/control_node/input/odometry', STATE_QOS)
+        self.objects = self.harness.talk(Objects, '/control_node/input/objects', STATE_QOS)
+        self.harness.spin_until(lambda: self.node.count_subscribers('/control_node/output/command') > 0)
+
+    def tick(self, stamp_ns):
+        """Move simulated time."""
+        self.clock.publish(Clock(clock=time_to_msg(stamp_ns)))
+        self.harness.spin_until(lambda: self.node.now_ns() == stamp_ns)
+
+    def answer(self, message):
+        """The one command that answers a plan."""
+        before = len(self.answers())
+        self.plans.publish(message)
+        self.harness.spin_until(lambda: len(self.answers()) > before)
+        return self.answers()[-1]
+
+    def answers(self):
+        return [command for command in self.commands if command.first_of_plan]
+
+    def know(self, message):
+        """Publish odometry and wait until the node has it."""
+        health = self.node.inputs['/control_node/input/odometry']
+        before = health.num_received
+        self.odometry.publish(message)
+        self.harness.spin_until(lambda: health.num_received > before)
+
+    def call(self, engage):
+        client = self.harness.peer.create_client(SetBool, '/control_node/engage')
+        self.harness.spin_until(client.service_is_ready)
+        future = client.call_async(SetBool.Request(data=engage))
+        self.harness.spin_until(future.done)
+        return future.result()
+
+
+@pytest.fixture
+def simulated():
+    with ros(SIMULATED) as harness:
+        bench = Bench(harness)
+        bench.tick(5_000_000_000)
+        yield bench
+
+
+@pytest.fixture
+def real():
+    with ros() as harness:
+        yield Bench(harness)
+
+
+def test_it_brakes_before_anything_has_come(real):
+    real.harness.spin_until(lambda: len(real.commands) > 10)
+    command = real.commands[-1]
+    assert command.brake > 0.0
+    assert command.throttle == 0.0
+    assert not command.first_of_plan
+    assert abs(command.header.stamp.sec - time.time()) < 10
+    assert 'not engaged' in command.reason
+    assert 'no plan' in command.reason
+
+
+def test_it_brakes_before_simulated_time_begins():
+    with ros(SIMULATED) as harness:
+        bench = Bench(harness)
+        harness.spin_until(lambda: len(bench.commands) > 5)
+        assert bench.commands[-1].brake > 0.0
+
+
+def test_a_plan_is_answered_once_with_its_stamp_and_trace(simulated):
+    simulated.know(odometry(5_000_000_000))
+    command = simulated.answer(trajectory(5_000_000_000))
+    assert command.header.stamp == time_to_msg(5_000_000_000)
+    assert command.reason == ''
+    assert command.engaged
+    trace = trace_from_msg(command.trace)
+    assert trace.stages == ('planner_node', 'control_node')
+    assert trace.receive_at_ns[1] <= trace.publish_at_ns[1]
+    simulated.tick(5_020_000_000)
+    simulated.harness.spin_until(lambda: not simulated.commands[-1].first_of_plan)
+    assert simulated.commands[-1].header.stamp == time_to_msg(5_000_000_000)
+    assert len(simulated.answers()) == 1
+
+
+@pytest.mark.parametrize(
+    ('changes', 'reason'),
+    [
+        ({'points': []}, 'the plan is empty'),
+        ({'header': header(5_000_000_000, 'odom')}, 'the plan is in frame odom'),
+        ({'emergency': True, 'reason': 'wall'}, 'wall'),
+    ],
+)
+def test_a_plan_that_makes_it_brake_is_answered_too(simulated, changes, reason):
+    simulated.know(odometry(5_000_000_000))
+    command = simulated.answer(trajectory(5_000_000_000, **changes))
+    assert reason in command.reason
+    assert command.brake > 0.0
+    assert command.header.stamp == time_to_msg(5_000_000_000)
+
+
+def test_a_plan_that_is_not_finite_is_answered_by_braking_and_counted(simulated):
+    simulated.know(odometry(5_000_000_000))
+    message = trajectory(5_000_000_000)
+    message.points[3].x = float('nan')
+    command = simulated.answer(message)
+    assert command.brake > 0.0
+    assert 'unusable plan' in command.reason
+    assert simulated.node.counters['rejected'] == 1
+
+
+def test_odometry_that_is_not_finite_brakes(simulated):
+    bad = odometry(5_000_000_000)
+    bad.pose.pose.position.x = float('nan')
+    simulated.know(bad)
+    assert 'no odometry' in simulated.answer(trajectory(5_000_000_000)).reason
+
+
+def test_a_plan_that_comes_before_its_clock_is_followed(simulated):
+    simulated.know(odometry(5_100_000_000))
+    assert simulated.answer(trajectory(5_100_000_000)).reason == ''
+
+
+def test_a_plan_grows_old_with_simulated_time_only(simulated):
+    simulated.know(odometry(5_000_000_000))
+    simulated.answer(trajectory(5_000_000_000))
+    simulated.harness.spin_for(0.7)  # the world stands still
+    simulated.know(odometry(5_300_000_000))
+    simulated.tick(5_300_000_000)
+    simulated.harness.spin_until(lambda: not simulated.commands[-1].first_of_plan)
+    assert simulated.commands[-1].reason == ''
+    simulated.know(odometry(5_600_000_000))
+    simulated.tick(5_600_000_000)
+    simulated.harness.spin_until(lambda: 'plan is 0.60 s old' in simulated.commands[-1].reason)
+    assert simulated.commands[-1].brake > 0.0
+    assert simulated.commands[-1].header.stamp == time_to_msg(5_600_000_000)
+
+
+def test_time_that_jumps_back_forgets_the_plan(simulated):
+    simulated.know(odometry(5_000_000_000))
+    simulated.answer(trajectory(5_000_000_000))
+    simulated.tick(1_000_000_000)
+    simulated.tick(1_040_000_000)
+    simulated.harness.spin_until(lambda: 'no plan' in simulated.commands[-1].reason)
+    simulated.know(odometry(1_100_000_000))
+    simulated.tick(1_100_000_000)
+    assert simulated.answer(trajectory(1_100_000_000)).reason == ''
+
+
+def test_blind_perception_brakes(simulated):
+    health = simulated.node.inputs['/control_node/input/objects']
+    for count, (stamp_ns, valid) in enumerate([(5_000_000_000, True), (5_600_000_000, False)], 1):
+        simulated.tick(stamp_ns)
+        simulated.know(odometry(stamp_ns))
+        simulated.objects.publish(scene_to_msg(Scene(stamp_ns, (), valid, False, True), 'clustering', Trace()))
+        simulated.harness.spin_until(lambda count=count: health.num_received == count)
+        command = simulated.answer(trajectory(stamp_ns))
+    assert 'perception blind for 0.6 s' in command.reason
+
+
+def test_in_real_time_it_drives_once_engaged_and_brakes_when_the_plans_end(real):
+    now_ns = time.time_ns()
+    real.know(odometry(now_ns))
+    assert 'not engaged' in real.answer(trajectory(now_ns)).reason
+    assert real.call(True).success
+    now_ns = time.time_ns()
+    real.know(odometry(now_ns))
+    assert real.answer(trajectory(now_ns)).reason == ''
+    real.harness.spin_until(lambda: 'plan is' in real.commands[-1].reason and 'odometry is' in real.commands[-1].reason)
+    assert real.commands[-1].brake > 0.0
+    assert real.call(False).success
+    real.harness.spin_until(lambda: not real.commands[-1].engaged)
+
+
+def test_after_a_restart_it_is_not_engaged(real):
+    real.call(True)
+    real.node.trigger_deactivate()
+    assert not real.call(True).success
+    real.node.trigger_activate()
+    real.commands.clear()
+    real.harness.spin_until(lambda: real.commands)
+    assert not real.commands[-1].engaged
+
+
+def test_it_comes_back_after_cleanup(real):
+    for transition in (real.node.trigger_deactivate, real.node.trigger_cleanup):
+        assert transition() == TransitionCallbackReturn.SUCCESS
+    real.commands.clear()
+    for transition in (real.node.trigger_configure, real.node.trigger_activate):
+        assert transition() == TransitionCallbackReturn.SUCCESS
+    real.harness.spin_until(lambda: len(real.commands) > 3)
+
+
+def test_a_malformed_pedal_map_leaves_the_node_unconfigured(tmp_path):
+    path = tmp_path / 'brake.csv'
+    path.write_text('default,0,10\n0,0,x\n')
+    with ros({'brake_map': str(path)}) as harness:
+        node = harness.start(ControlNode, activate=False)
+        assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+        assert node.state_id == State.PRIMARY_STATE_UNCONFIGURED
+
+
+def test_a_parameter_out_of_range_is_refused():
+    with ros({'plan_timeout': 99.0}), pytest.raises(InputError, match='plan_timeout'):
+        ControlNode()
+
+
+def test_tuning_changes_live_and_contradictions_are_refused(real):
+    assert real.node.set_parameters([Parameter('plan_timeout', value=0.3)])[0].successful
+    assert real.node.params.safety().plan_timeout_s == 0.3
+    refused = real.node.set_parameters([Parameter('min_lookahead', value=30.0)])[0]
+    assert not refused.successful
+    assert 'max_lookahead' in refused.reason
+    assert rclpy.ok()
