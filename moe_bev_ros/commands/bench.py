@@ -1,0 +1,26 @@
+"""``moe-bev bench``: measure parts of the stack against a baseline in the same run."""
+
+from __future__ import annotations
+
+import argparse
+
+from moe_bev_ros.commands import bench_nodes, bench_transport
+
+BENCHES = {
+    'nodes': (bench_nodes, 'ms per image and per 100,000 points in the sensor nodes, against bare np.frombuffer'),
+    'transport': (bench_transport, 'six raw cameras from one process to another: what arrives, and how late'),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """One subcommand a benchmark; each of these modules imports what it measures only when it runs."""
+    benches = parser.add_subparsers(dest='bench', required=True, metavar='BENCH')
+    for name, (module, text) in BENCHES.items():
+        bench = benches.add_parser(name, help=text, description=text)
+        module.add_arguments(bench)
+        bench.set_defaults(run_bench=module.run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the chosen one."""
+    return int(args.run_bench(args))
