@@ -12,8 +12,24 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 DEBIAN = Path('/usr/lib/python3/dist-packages')
-NEEDED = (Path('/usr/share/ament_cmake'), Path('/usr/share/rosidl_cmake'), DEBIAN / 'ament_package', DEBIAN / 'ament_cmake_test')
-SOURCES = ('package.xml', 'setup.py', 'pyproject.toml', 'CMakeLists.txt', 'LICENSE', 'msg', 'srv', 'moe_bev_ros', 'launch', 'config')
+NEEDED = (
+    Path('/usr/share/ament_cmake'),
+    Path('/usr/share/rosidl_cmake'),
+    DEBIAN / 'ament_package',
+    DEBIAN / 'ament_cmake_test',
+)
+SOURCES = (
+    'package.xml',
+    'setup.py',
+    'pyproject.toml',
+    'CMakeLists.txt',
+    'LICENSE',
+    'msg',
+    'srv',
+    'moe_bev_ros',
+    'launch',
+    'config',
+)
 
 pytestmark = [
     pytest.mark.skipif(
@@ -67,7 +83,12 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Path:
     env['CMAKE_PREFIX_PATH'] = f'{base / "underlay"}:/usr'
     env['PATH'] = f'{Path(sys.prefix) / "bin"}:{env["PATH"]}'
     command = [sys.executable, '-m', 'colcon', 'build', '--merge-install', '--event-handlers', 'console_direct+']
-    command += ['--cmake-args', f'-DPython3_EXECUTABLE={sys.executable}', f'-DPython3_ROOT_DIR={sys.base_prefix}', '-DBUILD_TESTING=OFF']
+    command += [
+        '--cmake-args',
+        f'-DPython3_EXECUTABLE={sys.executable}',
+        f'-DPython3_ROOT_DIR={sys.base_prefix}',
+        '-DBUILD_TESTING=OFF',
+    ]
     result = subprocess.run(command, cwd=workspace, env=env, capture_output=True, text=True, check=False)
     assert result.returncode == 0, (result.stdout + result.stderr)[-4000:]
     return workspace / 'install'
@@ -100,7 +121,7 @@ def test_every_node_is_an_executable_of_the_package(install: Path) -> None:
 def test_a_message_built_by_colcon_is_imported_from_there(install: Path) -> None:
     env = {**os.environ, 'PYTHONPATH': str(site_packages(install))}
     env['LD_LIBRARY_PATH'] = f'{install / "lib"}:{env.get("LD_LIBRARY_PATH", "")}'
-    code = 'from moe_bev_ros.msg import Objects; Objects.__import_type_support__(); import moe_bev_ros; print(moe_bev_ros.__file__)'
+    code = 'import moe_bev_ros.msg as m; m.Objects.__import_type_support__(); print(m.__file__)'
     result = subprocess.run([sys.executable, '-c', code], env=env, cwd='/', capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(str(install))
