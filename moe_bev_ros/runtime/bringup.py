@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 # A node that spins on for so long without an answer has not got the request (discovery races with it): ask again.
-ASK_AGAIN_S = 0.5
+ASK_AGAIN_S = 1.0
 # A heartbeat on its way may still carry the state from before an answer.
 SETTLE_S = 0.15
 
@@ -195,6 +195,8 @@ class Bringup:
             return
         if ok:
             self._on_success(node, now_s)
+        elif node.asked_last_s != node.asked_s:  # the first request came through late after all; a heartbeat will tell
+            node.pending, node.state = None, NodeState.UNKNOWN
         else:
             self._on_failure(node, f'{request.transition.name.lower()} failed; its own log says why', now_s)
 

@@ -200,11 +200,25 @@ def test_a_request_that_got_lost_is_sent_again():
     sim = simulated()
     sim.deaf.add('/a')
     sim.bringup.command(Command.STARTUP, sim.now_s)
-    sim.run(1.0)
+    sim.run(0.8)
     sim.deaf.clear()
     sim.run(3.0)
+    assert sim.asked[:2] == [('/a', 'CONFIGURE')] * 2
     assert sim.bringup.is_active
     assert sim.bringup.nodes['/a'].failures == 0
+
+
+def test_a_request_that_arrives_twice_is_no_failure():
+    bringup = Bringup(('/a',), Limits())
+    bringup.command(Command.STARTUP, 0.0)
+    bringup.heard('/a', 1, NodeState.UNCONFIGURED, 0.0)
+    (request,), _ = bringup.update(0.05)
+    bringup.heard('/a', 1, NodeState.UNCONFIGURED, 1.1)
+    assert bringup.update(1.1)[0] == [request]
+    bringup.answered(request, False, 1.2)  # both arrived; the second one finds the node configured
+    bringup.heard('/a', 1, NodeState.INACTIVE, 1.3)
+    assert bringup.update(1.35)[0] == [Request('/a', 1, Transition.ACTIVATE)]
+    assert bringup.nodes['/a'].failures == 0
 
 
 def test_a_node_that_refuses_is_given_up_loudly_and_startup_fails():
