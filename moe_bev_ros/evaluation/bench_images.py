@@ -1,7 +1,7 @@
 """Milliseconds per 1600 x 900 image on its way to the model's input, against the least that OpenCV needs for it.
 
-The baseline is bare ``np.frombuffer`` (or ``cv2.imdecode``), the crop, one ``cv2.resize`` by area and one ``cv2.cvtColor``: what a
-node would do that checks nothing. Where there is distortion it is one ``cv2.remap`` of the full image, which is quicker than
+The baseline is bare ``np.frombuffer`` (or ``cv2.imdecode``), a crop, one ``cv2.resize`` by area and one ``cv2.cvtColor``: what
+a node would do that checks nothing. Where there is distortion it is one ``cv2.remap`` of the full image, which is quicker than
 ours and aliases: it looks at four source pixels of the twenty that one of the model's covers. Both sides run on one thread.
 """
 

@@ -57,7 +57,7 @@ class CameraParams:
     time_offsets_s: tuple[float, ...] = param((), 'added to the stamps of each camera [s]; empty: none')
     anchor_camera: str = param('CAM_FRONT', 'camera whose stamps the bundles carry', read_only=True)
     tolerance_s: float = param(0.05, 'largest distance of an image from the anchor stamp [s]', low=0.0, high=1.0)
-    wait_s: float = param(0.06, 'longest wait for late cameras after the anchor came, wall time [s]', low=0.0, high=1.0)
+    wait_s: float = param(0.08, 'longest wait for late cameras after the anchor came, wall time [s]', low=0.0, high=1.0)
     max_rate_hz: float = param(10.0, 'bundles per second; faster anchors are thinned out [Hz]', low=0.1, high=120.0)
     width: int = param(352, "of the model's input [pixels]", low=16, high=4096, read_only=True)
     height: int = param(128, "of the model's input [pixels]", low=16, high=4096, read_only=True)

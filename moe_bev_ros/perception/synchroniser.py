@@ -145,7 +145,9 @@ class Synchroniser(Generic[T]):
             return
         # Half a period of slack lets a jittering 10 Hz camera through whole; the due time moves on by whole periods, so the
         # mean rate holds. After a gap it starts anew.
-        due_ns = image.stamp_ns if self._due_ns is None else max(self._due_ns, image.stamp_ns - self.period_ns // 2)
+        due_ns = self._due_ns
+        if due_ns is None or image.stamp_ns > due_ns + self.period_ns // 2:
+            due_ns = image.stamp_ns
         self._due_ns = due_ns + self.period_ns
         self._pending.append((image, self.anchor, now_s))
 

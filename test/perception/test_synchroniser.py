@@ -113,6 +113,13 @@ def test_a_dead_anchor_is_replaced_and_comes_back() -> None:
     assert np.diff(stamps).max() <= 450e6
 
 
+def test_an_anchor_that_comes_back_does_not_repeat_a_stamp() -> None:
+    events = [(t, 0, t) for t in [*range(0, 500, 100), *range(2000, 2500, 100)]]
+    events += [(t - 1, 1, t) for t in [*range(0, 1500, 100), *range(2000, 2500, 100)]]  # both silent for a while
+    stamps = [bundle.stamp_ns for _, bundle in play(synchroniser(), events)]
+    assert stamps == sorted(set(stamps))
+
+
 def test_an_anchor_that_never_came_is_replaced() -> None:
     out = play(synchroniser(3, anchor=1), [(t, camera, t) for t in range(0, 1000, 100) for camera in (0, 2)])
     assert {bundle.anchor for _, bundle in out} == {2}
