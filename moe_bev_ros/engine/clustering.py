@@ -25,7 +25,7 @@ from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.engine.base import BevGrid, EngineOutput, Segmentation
 from moe_bev_ros.engine.box_fit import fit_rectangles
 from moe_bev_ros.engine.ground import Ground, estimate_ground
-from moe_bev_ros.engine.size_classes import UNKNOWN_SCORE, classify, complete
+from moe_bev_ros.engine.size_classes import UNKNOWN_SCORE, classify, complete, pieces_of_rows
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -88,7 +88,7 @@ class _Clusters:
     count_k: Ints
     is_road_user_k: Bools
 
-    def take(self, chosen_k: Bools) -> _Clusters:
+    def take(self, chosen_k: Bools | Ints) -> _Clusters:
         return _Clusters(
             self.rectangles_k5[chosen_k],
             self.bottom_k[chosen_k],
@@ -235,7 +235,8 @@ class ClusteringEngine:
         config = self.config
         is_thing_k = (clusters.count_k >= config.min_points) & (clusters.top_k > config.min_height_m)
         clusters = clusters.take(is_thing_k & (clusters.bottom_k < config.max_bottom_m))
-        visible_k5 = clusters.rectangles_k5
+        visible_k5, origin_k = pieces_of_rows(clusters.rectangles_k5, clusters.top_k)
+        clusters = clusters.take(origin_k)
         label_k, score_k = classify(visible_k5[:, 2], visible_k5[:, 3], clusters.top_k, clusters.count_k)
         label_k[~clusters.is_road_user_k] = Label.UNKNOWN
         score_k[~clusters.is_road_user_k] = UNKNOWN_SCORE

@@ -51,6 +51,11 @@ TYPICAL_SIZE_M = {
     Label.TRAFFIC_CONE: (0.35, 0.35),
 }
 REAR_VIEW_LENGTH_M = 2.4
+# A row of road barriers: thin, low and longer than one of them.
+ROW_WIDTH_M = 0.8
+ROW_HEIGHT_M = (0.6, 1.25)
+ROW_LENGTH_M = 3.5
+BARRIER_LENGTH_M = 2.0
 
 
 def classify(
@@ -86,3 +91,23 @@ def complete(rectangles_k5: Floats, label_k: NDArray[np.uint8]) -> Floats:
         length, width = length + more_length, width + more_width
     yaw = (yaw + np.pi / 2) % np.pi - np.pi / 2
     return np.column_stack([x, y, length, width, yaw]).astype(np.float32)
+
+
+def pieces_of_rows(rectangles_k5: Floats, height_k: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """Cut rows of barriers into pieces as long as one.
+
+    Returns:
+        (P, 5) rectangles, and for each the index of the rectangle that it was a part of.
+    """
+    length_k = rectangles_k5[:, 2]
+    is_row_k = (length_k > ROW_LENGTH_M) & (rectangles_k5[:, 3] < ROW_WIDTH_M)
+    is_row_k &= (height_k > ROW_HEIGHT_M[0]) & (height_k < ROW_HEIGHT_M[1])
+    num_k = np.where(is_row_k, np.round(length_k / BARRIER_LENGTH_M), 1).astype(np.int64)
+    origin_p = np.repeat(np.arange(len(num_k)), num_k)
+    number_p = np.arange(len(origin_p)) - np.repeat(np.cumsum(num_k) - num_k, num_k)
+    pieces_p5 = rectangles_k5[origin_p]
+    pieces_p5[:, 2] /= num_k[origin_p]
+    along_p = (number_p - (num_k[origin_p] - 1) / 2) * pieces_p5[:, 2]
+    pieces_p5[:, 0] += along_p * np.cos(pieces_p5[:, 4])
+    pieces_p5[:, 1] += along_p * np.sin(pieces_p5[:, 4])
+    return pieces_p5, origin_p
