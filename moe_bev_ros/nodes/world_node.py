@@ -53,12 +53,12 @@ class WorldParams:
     image_width: int = param(352, 'of every camera [pixels]', low=16, high=4096, read_only=True)
     image_height: int = param(128, 'of every camera [pixels]', low=16, high=4096, read_only=True)
     threads: int = param(2, 'that render', low=1, high=64, read_only=True)
-    blind: str = param('none', 'sensors that fall silent: none, lidar or cameras')
+    blind: str = param('none', 'sensors that fall silent: none (or empty), lidar or cameras')
     blind_after_s: float = param(3.0, 'when they do, simulated time since the first frame [s]', low=0.0)
     publish_goal: bool = param(False, 'send the end of the road to /goal_pose when the run begins', read_only=True)
 
     def __post_init__(self) -> None:
-        if self.blind not in ('none', 'lidar', 'cameras'):
+        if self.blind not in ('', 'none', 'lidar', 'cameras'):
             raise ValueError(f"blind must be 'none', 'lidar' or 'cameras', got {self.blind!r}")
 
 
