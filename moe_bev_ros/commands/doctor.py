@@ -1,0 +1,131 @@
+"""``moe-bev doctor``: gathers facts about this machine and prints one judged line for each."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.runtime.doctor import (
+    Check,
+    Level,
+    camera_params,
+    check_calibration,
+    check_clock,
+    check_cores,
+    check_engines,
+    check_messages,
+    check_profile,
+    check_python,
+    check_rclpy,
+    check_receive_buffer,
+)
+from moe_bev_ros.runtime.environment import config_dir
+
+ENGINE_MODULES = ('torch', 'onnxruntime', 'openvino', 'tensorrt')
+CLOCK_WATCH_S = 0.2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``moe-bev doctor``."""
+    parser.add_argument('--params', type=Path, help='parameter file of camera_node, to check that its lists fit each other')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print all checks; 1 when one of them failed."""
+    checks = gather(args.params)
+    for check in checks:
+        print(check)  # noqa: T201
+    return 1 if any(check.level is Level.FAIL for check in checks) else 0
+
+
+def gather(params_file: Path | None = None) -> list[Check]:
+    """All checks of this machine.
+
+    Raises:
+        InputError: ``params_file`` cannot be read.
+    """
+    versions = {name: _version(name) for name in ENGINE_MODULES}
+    return [
+        check_python(sys.version_info[:2]),
+        _rclpy(),
+        check_messages(_import_problem('moe_bev_ros.msg')),
+        *check_profile(os.environ, config_dir() / 'fastdds.xml', _free_shared_memory()),
+        check_receive_buffer(_receive_buffer()),
+        *(check_calibration(_read_params(params_file)) if params_file else []),
+        *check_engines(versions, _cuda() if versions['torch'] else None),
+        check_cores(len(os.sched_getaffinity(0)), os.getloadavg()[0]),
+        _clock(),
+    ]
+
+
+def _rclpy() -> Check:
+    problem = _import_problem('rclpy')
+    if problem:
+        return check_rclpy(None, None, None, problem)
+    from rclpy.utilities import get_rmw_implementation_identifier
+
+    return check_rclpy(_rclpy_version(), os.environ.get('ROS_DISTRO'), get_rmw_implementation_identifier())
+
+
+def _rclpy_version() -> str:
+    return _distribution_version('rclpy') or _distribution_version('ros-rclpy') or '0'
+
+
+def _distribution_version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _import_problem(module: str) -> str:
+    try:
+        importlib.import_module(module)
+    except ImportError as err:
+        return str(err)
+    return ''
+
+
+def _version(module: str) -> str | None:
+    if _import_problem(module):
+        return None
+    return str(getattr(sys.modules[module], '__version__', 'of unknown version'))
+
+
+def _cuda() -> str | None:
+    import torch
+
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+
+
+def _free_shared_memory() -> int | None:
+    return shutil.disk_usage('/dev/shm').free if Path('/dev/shm').is_dir() else None
+
+
+def _receive_buffer() -> int | None:
+    try:
+        return int(Path('/proc/sys/net/core/rmem_max').read_text())
+    except OSError:
+        return None
+
+
+def _clock() -> Check:
+    wall_s, monotonic_s = time.time(), time.monotonic()
+    time.sleep(CLOCK_WATCH_S)
+    return check_clock(time.time() - wall_s, time.monotonic() - monotonic_s, time.gmtime().tm_year)
+
+
+def _read_params(path: Path) -> dict[str, object]:
+    try:
+        return dict(camera_params(yaml.safe_load(path.read_text())))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
+        raise InputError(f'{path}: cannot be read as a parameter file: {err}') from err

@@ -1,0 +1,38 @@
+import pytest
+
+from moe_bev_ros.cli import main
+from moe_bev_ros.commands.doctor import gather
+from moe_bev_ros.core.errors import InputError
+
+
+def test_every_subject_gets_a_line(capsys):
+    code = main(['doctor'])
+    lines = capsys.readouterr().out.splitlines()
+    for subject in (
+        'Python',
+        'rclpy',
+        'messages',
+        'transport profile',
+        'shared-memory',
+        'rmem_max',
+        'torch',
+        'CPU cores',
+        'clock',
+    ):
+        assert sum(subject in line for line in lines) >= 1, subject
+    assert all(line.startswith(('ok  ', 'warn', 'fail')) for line in lines)
+    assert code == int(any(line.startswith('fail') for line in lines))
+
+
+def test_an_inconsistent_calibration_gives_exit_code_1(tmp_path, capsys):
+    path = tmp_path / 'cameras.yaml'
+    path.write_text('/camera_node: {ros__parameters: {camera_names: [A, B], image_topics: [/a]}}')
+    assert main(['doctor', '--params', str(path)]) == 1
+    assert 'fail  calibration: image_topics has 1 entries for 2 cameras' in capsys.readouterr().out
+
+
+def test_a_parameter_file_that_is_no_yaml_is_refused_with_its_name(tmp_path):
+    path = tmp_path / 'cameras.yaml'
+    path.write_text('{: [')
+    with pytest.raises(InputError, match=r'cameras\.yaml'):
+        gather(path)
