@@ -153,8 +153,8 @@ def arguments(stack: Stack, spec: NodeSpec) -> list[str]:
         args += ['-r', f'{private}:={topic}']
     for path in spec.params_files:
         args += ['--params-file', str(path)]
-    for name, value in parameters_of(stack, spec).items():
-        args += ['-p', f'{name}:={_yaml(value)}']
+    for name, value in parameters_of(stack, spec).items():  # with the node's name: it beats a file's section of that name
+        args += ['-p', f'{spec.name}:{name}:={_yaml(value)}']
     return args
 
 

@@ -50,20 +50,20 @@ def test_every_input_of_the_shipped_stack_that_is_ours_has_one_publisher():
 
 def test_manager_is_told_the_managed_nodes_of_every_variant(stack):
     assert parameters_of(without(stack, 'a_node'), stack[MANAGER])['node_names'] == ('b_node',)
-    assert 'node_names:=[a_node, b_node]' in arguments(stack, stack[MANAGER])
+    assert f'{MANAGER}:node_names:=[a_node, b_node]' in arguments(stack, stack[MANAGER])
 
 
 def test_overrides_reach_one_node_or_all(stack):
     changed = with_parameters(with_parameters(stack, '*', use_sim_time=True), 'b_node', rate_hz=2.5)
     assert changed['a_node'].parameters == {'use_sim_time': True}
-    assert arguments(changed, changed['b_node'])[-4:] == ['-p', 'use_sim_time:=true', '-p', 'rate_hz:=2.5']
+    assert arguments(changed, changed['b_node'])[-4:] == ['-p', 'b_node:use_sim_time:=true', '-p', 'b_node:rate_hz:=2.5']
     assert stack['b_node'].parameters == {}
 
 
 def test_values_survive_the_command_line(stack):
     for value in ('plain', 'with space: and colon', 'true', '1.5', [1.0, 2.0], ['x', 'y'], 0, 'C:\\path'):
         args = arguments(with_parameters(stack, 'a_node', value=value), with_parameters(stack, 'a_node', value=value)['a_node'])
-        assert yaml.safe_load(args[-1].removeprefix('value:=')) == value
+        assert yaml.safe_load(args[-1].removeprefix('a_node:value:=')) == value
 
 
 def test_world_is_added_unmanaged_and_gives_everybody_the_clock(stack):
