@@ -25,7 +25,7 @@ from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.engine.base import BevGrid, EngineOutput, Segmentation
 from moe_bev_ros.engine.box_fit import fit_rectangles
 from moe_bev_ros.engine.ground import Ground, estimate_ground
-from moe_bev_ros.engine.size_classes import UNKNOWN_SCORE, classify, complete, pieces_of_rows
+from moe_bev_ros.engine.size_classes import UNKNOWN_SCORE, classify, complete, inside_a_vehicle, pieces_of_rows
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -244,7 +244,9 @@ class ClusteringEngine:
         bottom_k = ground.height_at(rectangles_k5[:, :2])
         x, y, length, width, yaw = rectangles_k5.T
         boxes_k7 = np.column_stack([x, y, bottom_k + clusters.top_k / 2, length, width, clusters.top_k, yaw])
-        kept = np.argsort(np.hypot(x, y))[: config.max_boxes]
+        is_fragment_k = inside_a_vehicle(rectangles_k5, label_k)
+        kept = np.flatnonzero(~is_fragment_k)
+        kept = kept[np.argsort(np.hypot(x, y)[kept])][: config.max_boxes]
         velocities = np.full((len(kept), 2), np.nan, np.float32)
         return Detections(boxes_k7[kept].astype(np.float32), label_k[kept], score_k[kept], velocities)
 

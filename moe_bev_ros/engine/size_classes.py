@@ -50,6 +50,7 @@ TYPICAL_SIZE_M = {
     Label.BARRIER: (0.6, 0.4),
     Label.TRAFFIC_CONE: (0.35, 0.35),
 }
+VEHICLES = (Label.CAR, Label.TRUCK, Label.BUS)
 REAR_VIEW_LENGTH_M = 2.4
 # A row of road barriers: thin, low and longer than one of them.
 ROW_WIDTH_M = 0.8
@@ -111,3 +112,15 @@ def pieces_of_rows(rectangles_k5: Floats, height_k: Floats) -> tuple[Floats, NDA
     pieces_p5[:, 0] += along_p * np.cos(pieces_p5[:, 4])
     pieces_p5[:, 1] += along_p * np.sin(pieces_p5[:, 4])
     return pieces_p5, origin_p
+
+
+def inside_a_vehicle(rectangles_k5: Floats, label_k: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which rectangles have their centre within that of a larger vehicle: its mirrors, or what is seen through its windows."""
+    vehicle_v = np.flatnonzero(np.isin(label_k, VEHICLES))
+    offset_kv2 = rectangles_k5[:, None, :2] - rectangles_k5[None, vehicle_v, :2]
+    cosine_v, sine_v = np.cos(rectangles_k5[vehicle_v, 4]), np.sin(rectangles_k5[vehicle_v, 4])
+    along_kv = np.abs(offset_kv2[..., 0] * cosine_v + offset_kv2[..., 1] * sine_v)
+    across_kv = np.abs(offset_kv2[..., 1] * cosine_v - offset_kv2[..., 0] * sine_v)
+    is_inside_kv = (along_kv < rectangles_k5[vehicle_v, 2] / 2) & (across_kv < rectangles_k5[vehicle_v, 3] / 2)
+    area_k = rectangles_k5[:, 2] * rectangles_k5[:, 3]
+    return np.asarray((is_inside_kv & (area_k[:, None] < area_k[vehicle_v])).any(axis=1))

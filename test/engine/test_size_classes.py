@@ -1,7 +1,7 @@
 import numpy as np
 
 from moe_bev_ros.core.objects import Label
-from moe_bev_ros.engine.size_classes import UNKNOWN_SCORE, classify, complete, pieces_of_rows
+from moe_bev_ros.engine.size_classes import UNKNOWN_SCORE, classify, complete, inside_a_vehicle, pieces_of_rows
 
 
 def label_of(length, width, height, points=50):
@@ -45,3 +45,10 @@ def test_a_row_of_barriers_becomes_pieces_that_cover_it():
     np.testing.assert_allclose(pieces[:4, :2].mean(axis=0), [10, 5], atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(np.diff(pieces[:4, :2], axis=0), axis=1), 2.0, atol=1e-5)
     np.testing.assert_allclose(pieces[4], row[1])
+
+
+def test_what_lies_inside_a_vehicle_is_a_part_of_it_and_what_stands_beside_is_not():
+    boxes = np.array([[10, 0, 4.4, 1.9, 0.5], [10.5, 0.3, 0.6, 0.6, 0], [10, 1.8, 0.6, 0.6, 0]], np.float32)
+    labels = np.array([Label.CAR, Label.PEDESTRIAN, Label.PEDESTRIAN], np.uint8)
+    assert inside_a_vehicle(boxes, labels).tolist() == [False, True, False]
+    assert not inside_a_vehicle(boxes[:0], labels[:0]).size
