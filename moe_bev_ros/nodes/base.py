@@ -31,6 +31,7 @@ from moe_bev_ros.core.stamps import Stamp, StampGuard
 from moe_bev_ros.msg import Heartbeat
 from moe_bev_ros.nodes.params import declare, on_change, param  # noqa: F401
 from moe_bev_ros.runtime.health import InputHealth
+from moe_bev_ros.runtime.shared_memory import remove_abandoned_segments
 
 P = TypeVar('P')
 
@@ -296,6 +297,7 @@ def _message_age_ns(info: Any) -> int:
 
 def run(make_node: Callable[[], Any]) -> None:
     """Spin one node in this process until it is told to stop: the body of every ``main``."""
+    remove_abandoned_segments()
     rclpy.init()
     try:
         node = make_node()
