@@ -18,6 +18,7 @@ from moe_bev_ros.runtime.doctor import (
     Check,
     Level,
     camera_params,
+    check_abandoned,
     check_calibration,
     check_clock,
     check_cores,
@@ -29,6 +30,7 @@ from moe_bev_ros.runtime.doctor import (
     check_receive_buffer,
 )
 from moe_bev_ros.runtime.environment import config_dir
+from moe_bev_ros.runtime.shared_memory import abandoned_segments
 
 ENGINE_MODULES = ('torch', 'onnxruntime', 'openvino', 'tensorrt')
 CLOCK_WATCH_S = 0.2
@@ -59,6 +61,7 @@ def gather(params_file: Path | None = None) -> list[Check]:
         _rclpy(),
         check_messages(_import_problem('moe_bev_ros.msg')),
         *check_profile(os.environ, config_dir() / 'fastdds.xml', _free_shared_memory()),
+        check_abandoned(len(abandoned_segments())),
         check_receive_buffer(_receive_buffer()),
         *(check_calibration(_read_params(params_file)) if params_file else []),
         *check_engines(versions, _cuda() if versions['torch'] else None),

@@ -113,6 +113,14 @@ def largest_segment_bytes(profile: str) -> int:
     return max((int(text) for text in texts if text.isdigit()), default=0)
 
 
+def check_abandoned(segments: int) -> Check:
+    """Shared memory that killed processes left behind."""
+    if segments:
+        cure = 'the next node that starts gives it back; or rm them where no ROS process runs'
+        return Check(Level.WARN, f'{segments} shared-memory segments in /dev/shm belong to no process', cure)
+    return Check(Level.OK, 'no abandoned shared memory')
+
+
 def check_receive_buffer(rmem_max_bytes: int | None) -> Check:
     """net.core.rmem_max: what UDP may buffer, for messages that come from another machine."""
     if rmem_max_bytes is None:

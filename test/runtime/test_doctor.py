@@ -7,6 +7,7 @@ from moe_bev_ros.runtime.doctor import (
     Check,
     Level,
     camera_params,
+    check_abandoned,
     check_calibration,
     check_clock,
     check_cores,
@@ -84,6 +85,11 @@ def test_an_unreadable_profile_and_one_without_shared_memory_fail(tmp_path):
 
 def test_the_segment_size_is_read_from_the_profile():
     assert largest_segment_bytes(SHIPPED.read_text()) == 256 * 2**20
+
+
+def test_abandoned_shared_memory_is_counted():
+    assert check_abandoned(0).level is Level.OK
+    assert check_abandoned(3).fact.startswith('3 shared-memory segments')
 
 
 @pytest.mark.parametrize(('rmem', 'level'), [(212992, Level.WARN), (8 * 2**20, Level.OK), (None, Level.WARN)])
