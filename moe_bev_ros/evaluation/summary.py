@@ -53,13 +53,11 @@ class RunLog:
     Attributes:
         end_ns: what comes from the world or answers it after this simulated time does not count; None: everything counts.
         sim_ns: the world's time.
-        is_over: the world has come to ``end_ns``.
         last_reason: of the last command.
     """
 
     end_ns: int | None = None
     sim_ns: int = 0
-    is_over: bool = False
     last_reason: str = ''
     frames_in: int = 0
     sim_s: float = 0.0
@@ -130,10 +128,9 @@ class RunLog:
     def truth(self, *, frames: int, distance_m: float, collisions: int, sim_ns: int, wall_ns: int) -> None:
         """The world told where it is; ``frames`` were sent since its reset."""
         if self.end_ns is not None and sim_ns > self.end_ns:
-            self.is_over = True
             return
         self.sim_ns = sim_ns
-        if self.world is None:
+        if self.world is None or sim_ns <= self.world['first_sim_ns']:  # it has not begun to move
             self.world = {'first_sim_ns': sim_ns, 'first_wall_ns': wall_ns}
         self.world.update(distance_m=distance_m, collisions=collisions)
         self.frames_in = frames
