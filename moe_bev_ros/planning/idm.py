@@ -48,14 +48,16 @@ class Lead:
         speed_mps: along the path, >= 0.
         keep_m: gap to be kept at rest.
         what: for the reason, as ``car``, ``crossing pedestrian``, ``red light``.
-        solid: hitting it is a collision (a stop line is not solid).
+        certain: seen inside the corridor; it may call for emergency braking.
+        entering: track id of what is foreseen to enter the corridor, but is still outside; None: inside.
     """
 
     gap_m: float
     speed_mps: float
     keep_m: float
     what: str
-    solid: bool = True
+    certain: bool = False
+    entering: int | None = None
 
 
 @dataclass(frozen=True)

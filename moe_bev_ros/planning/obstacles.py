@@ -4,6 +4,11 @@ The corridor is the vehicle's width and a margin on both sides of the reference 
 to the corridor in the coordinates of the line, so that only the part inside counts: a wall along the road has none. Who is
 inside now is a lead at once. Who enters later is a lead where the vehicle, if it drove on freely, would be there at that time,
 give or take ``time_margin_s``; so it waits for those who cross before it, and not for those who cross behind it or far ahead.
+
+Boxes around pieces of walls and hedges seem to move, mostly sideways and fast. So a velocity is believed only where it is well
+measured and fits the class: what is longer than wide moves along its length; barriers, cones and what has no class are not
+foreseen to enter the corridor, though they count where they are; and what is out of sight without such a velocity stays where
+it was last seen.
 """
 
 from __future__ import annotations
@@ -14,14 +19,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moe_bev_ros.core.command import Vehicle
-from moe_bev_ros.core.objects import TrackedObject
+from moe_bev_ros.core.objects import Forecast, Label, TrackedObject
 from moe_bev_ros.core.se3 import Array, yaw_of
 from moe_bev_ros.planning.idm import Lead
 from moe_bev_ros.planning.reference_line import ReferenceLine
 
 FORECAST_STEP_S = 0.25
 LEAST_SPEED_MPS = 0.4
-SIGNIFICANT_SIGMA = 2.0  # a speed below this many standard deviations is taken for noise
+SIGNIFICANT_SIGMA = 1.5  # a speed below this many standard deviations is taken for noise
+LARGEST_SIGMA_MPS = 1.3
+LONG_RATIO = 1.5
+SAME_PLACE_M = 0.2
+LONG_M = 1.2
+ALONG_AXIS_COS = np.cos(np.radians(35.0))
+NOT_FORESEEN = (Label.UNKNOWN, Label.BARRIER, Label.TRAFFIC_CONE)
+REMEMBERED_FRAMES = 3  # an unseen object other than a pedestrian is followed on its way no longer than this
 CLEARANCE_ABOVE_M = 0.3
 NEAR_M = 15.0
 CORNERS_82 = np.array([(1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0)], float) / 2.0
@@ -68,7 +80,7 @@ def obstacle_leads(
     """All objects (in base_link) that the vehicle must stop for or follow."""
     leads = []
     for item in _relevant(objects, ego, line, vehicle, params):
-        velocity_2 = _trusted_velocity(item, params)
+        velocity_2 = trusted_velocity(item, params)
         centres_t2 = _centres(item, velocity_2, len(ego.free_travel_t))
         span = _corridor_span(item, centres_t2, ego, line, vehicle, params)
         lead = _lead(item, span, velocity_2, ego, line, vehicle, params)
@@ -86,7 +98,7 @@ def _relevant(
     boxes_n7 = np.array([item.box_7 for item in objects], float)
     speeds_n = np.hypot(*np.array([item.velocity_2 for item in objects], float).T)
     low_n = boxes_n7[:, 2] - 0.5 * boxes_n7[:, 5] < vehicle.height_m + CLEARANCE_ABOVE_M
-    xy_n2 = _to_odom(boxes_n7[:, :2], ego.odom_se3_base_link)
+    xy_n2 = to_odom(boxes_n7[:, :2], ego.odom_se3_base_link)
     s_n, d_n = line.project(xy_n2)
     has_forecast_n = np.array([bool(item.forecasts) for item in objects])
     reach_n = 0.5 * np.hypot(boxes_n7[:, 3], boxes_n7[:, 4]) + np.where(has_forecast_n, 1.5, 1.0) * speeds_n * params.horizon_s
@@ -97,7 +109,7 @@ def _relevant(
     return [objects[index] for index in np.flatnonzero(low_n & ahead_n & near_n)]
 
 
-def _trusted_velocity(item: TrackedObject, params: CorridorParams) -> Array:
+def trusted_velocity(item: TrackedObject, params: CorridorParams) -> Array:
     """The object's velocity in base_link's axes, or 0 where it may be noise."""
     velocity_2 = np.asarray(item.velocity_2, float)
     speed = float(np.hypot(*velocity_2))
@@ -105,7 +117,22 @@ def _trusted_velocity(item: TrackedObject, params: CorridorParams) -> Array:
         return np.zeros(2)
     direction_2 = velocity_2 / speed
     variance = float(direction_2 @ np.asarray(item.covariance_44, float)[2:, 2:] @ direction_2)
-    return velocity_2 if speed > SIGNIFICANT_SIGMA * np.sqrt(max(variance, 0.0)) else np.zeros(2)
+    sigma = float(np.sqrt(max(variance, 0.0)))
+    forgotten = item.missed > REMEMBERED_FRAMES and item.label is not Label.PEDESTRIAN
+    if sigma > LARGEST_SIGMA_MPS or speed < SIGNIFICANT_SIGMA * sigma or forgotten:
+        return np.zeros(2)
+    return _fit_for_shape(item, velocity_2)
+
+
+def _fit_for_shape(item: TrackedObject, velocity_2: Array) -> Array:
+    """Long things roll along their length: that part of the velocity, or 0 where it points elsewhere."""
+    length, width, yaw = (float(value) for value in item.box_7[[3, 4, 6]])
+    if max(length, width) < LONG_M or max(length, width) < LONG_RATIO * min(length, width):
+        return velocity_2
+    axis = yaw if length >= width else yaw + 0.5 * np.pi
+    axis_2 = np.array([np.cos(axis), np.sin(axis)])
+    along = float(velocity_2 @ axis_2)
+    return along * axis_2 if abs(along) > ALONG_AXIS_COS * float(np.hypot(*velocity_2)) else np.zeros(2)
 
 
 def _centres(item: TrackedObject, velocity_2: Array, num_steps: int) -> list[Array]:
@@ -114,10 +141,17 @@ def _centres(item: TrackedObject, velocity_2: Array, num_steps: int) -> list[Arr
     if not velocity_2.any():
         return [now_2[None]]
     times_t = FORECAST_STEP_S * np.arange(num_steps)
-    likely = [path for path in item.forecasts if path.probability >= 0.1 and len(path.positions_t2)]
+    likely = [path for path in item.forecasts if path.probability >= 0.1 and not _is_constant_velocity(path, item)]
     if not likely:
         return [now_2 + times_t[:, None] * velocity_2]
     return [_resampled(now_2, np.asarray(path.positions_t2, float), path.time_step_s, times_t) for path in likely]
+
+
+def _is_constant_velocity(path: Forecast, item: TrackedObject) -> bool:
+    """Whether a forecast says no more than the velocity does."""
+    end_s = path.time_step_s * len(path.positions_t2)
+    straight_2 = item.box_7[:2] + end_s * item.velocity_2
+    return not len(path.positions_t2) or bool(np.hypot(*(path.positions_t2[-1] - straight_2)) < SAME_PLACE_M)
 
 
 def _resampled(now_2: Array, positions_p2: Array, step_s: float, times_t: Array) -> Array:
@@ -144,7 +178,7 @@ def _corridor_span(
     outline_82 = (CORNERS_82 * (length, width)) @ rotation.T
     spans = []
     for centres_t2 in ways:
-        corners = _to_odom((centres_t2[:, None] + outline_82).reshape(-1, 2), ego.odom_se3_base_link)
+        corners = to_odom((centres_t2[:, None] + outline_82).reshape(-1, 2), ego.odom_se3_base_link)
         s, d = (values.reshape(-1, 8) for values in line.project(corners))
         half = 0.5 * vehicle.width_m + params.margin_m
         near_t = s.min(axis=1) < ego.s_m + vehicle.front_m + NEAR_M  # on its way back to the line it sweeps the gap as well
@@ -187,11 +221,14 @@ def _lead(
         if now[1] < front:
             return None
         kind = 'crossing ' if velocity_2.any() and along < 0.5 * float(np.hypot(*velocity_2)) else ''
-        return Lead(max(float(now[0]) - front, 0.0), max(along, 0.0), params.keep_m, kind + name)
+        certain = item.missed == 0 and item.age >= params.min_age
+        return Lead(max(float(now[0]) - front, 0.0), max(along, 0.0), params.keep_m, kind + name, certain=certain)
+    if item.label in NOT_FORESEEN:
+        return None
     nearest = min((_conflict(span, ego, vehicle, params, max(along, 0.0)) for span in spans), default=np.inf)
     if not np.isfinite(nearest):
         return None
-    return Lead(max(nearest - front, 0.0), max(along, 0.0), params.keep_m, f'crossing {name}')
+    return Lead(max(nearest - front, 0.0), max(along, 0.0), params.keep_m, f'crossing {name}', entering=item.track_id)
 
 
 def _along(velocity_2: Array, span_t2: Array, ego: EgoOnLine, line: ReferenceLine) -> float:
@@ -225,5 +262,6 @@ def _shifted(travel_t: Array, times_t: Array) -> Array:
     return np.interp(times_t, grid_t, travel_t) + last_mps * np.maximum(times_t - grid_t[-1], 0.0)
 
 
-def _to_odom(points_n2: Array, odom_se3_base_link: Array) -> Array:
+def to_odom(points_n2: Array, odom_se3_base_link: Array) -> Array:
+    """Move (N, 2) points from base_link to the fixed frame."""
     return np.asarray(points_n2 @ odom_se3_base_link[:2, :2].T + odom_se3_base_link[:2, 3], float)

@@ -8,14 +8,14 @@ without odometry there is no plan at all, and the controller brakes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from moe_bev_ros.core.command import Vehicle
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.frame import EgoMotion
-from moe_bev_ros.core.objects import Scene
+from moe_bev_ros.core.objects import Scene, TrackedObject
 from moe_bev_ros.core.plan import Plan
 from moe_bev_ros.core.se3 import Array, wrap_angle, yaw_of
 from moe_bev_ros.planning.idm import (
@@ -29,7 +29,7 @@ from moe_bev_ros.planning.idm import (
     speed_cap,
 )
 from moe_bev_ros.planning.lane_graph import LaneGraph
-from moe_bev_ros.planning.obstacles import FORECAST_STEP_S, CorridorParams, EgoOnLine, obstacle_leads
+from moe_bev_ros.planning.obstacles import FORECAST_STEP_S, CorridorParams, EgoOnLine, obstacle_leads, to_odom, trusted_velocity
 from moe_bev_ros.planning.reference_line import ReferenceLine, straight_line
 from moe_bev_ros.planning.route import RouteFile, corridor_ahead, route_along_lane, route_from_file, route_to_goal
 from moe_bev_ros.planning.traffic_lights import LightState, TrafficLight, TrafficLightMemory
@@ -39,6 +39,7 @@ SpeedPolicy = Callable[[Situation], Array]
 
 BEHIND_M = 12.0
 PAST_LINE_M = 3.0
+ENTERING_FRAMES = 3
 LIGHT_OFFSET_M = 3.0
 NO_POINTS = np.zeros((0, 7))
 
@@ -51,7 +52,7 @@ class PlannerConfig:
         light_keep_m: distance of the front bumper to a stop line.
         off_route_m: farther aside the vehicle has left its route.
         off_route_rad: turned farther away it has left its route.
-        emergency_mps2: a solid lead that asks for more braking is an emergency.
+        emergency_mps2: a lead that is certain and asks for more braking is an emergency.
         amber_mps2: one stops at an amber light when this much braking suffices.
         corridor_length_m: of the straight way where there is no map.
     """
@@ -85,6 +86,8 @@ class Planner:
         self._graph, self._route_file = graph, route
         self._goal: Array | None = None
         self._lights = TrafficLightMemory()
+        self._entering: dict[int, int] = {}
+        self._seen_at: dict[int, Array] = {}
         self._line: ReferenceLine | None = None
         self._line_error = ''
         self._last_s: float | None = None
@@ -112,6 +115,8 @@ class Planner:
     def forget(self) -> None:
         """Time jumped: drop lights and position, search the way anew. Map, goal and route file stay."""
         self._lights.forget()
+        self._entering = {}
+        self._seen_at = {}
         self._drop_line()
 
     def update(self, scene: Scene, ego: EgoMotion | None, now_s: float) -> Plan:
@@ -192,11 +197,12 @@ class Planner:
         free = Situation(speed, cap_n)
         on_line = EgoOnLine(ego.odom_se3_base_link, s, d, self._free_travel(free))
         lights, light_warnings = self._light_leads(line, s, speed, now_s)
-        leads = (*obstacle_leads(scene.objects, on_line, line, c.vehicle, c.corridor), *lights)
+        objects = self._where_seen(scene.objects, ego.odom_se3_base_link)
+        leads = (*self._lasting(obstacle_leads(objects, on_line, line, c.vehicle, c.corridor)), *lights)
         situation = Situation(speed, cap_n, _strictest(leads), stop=bool(stop_reason) or self._arrived(line, s, speed))
         rows_t3 = self._speed_policy(situation)
         points_t7 = self._points(rows_t3, line, s)
-        urgent = [lead for lead in leads if lead.solid and required_deceleration_mps2(lead, speed) > c.emergency_mps2]
+        urgent = [lead for lead in leads if lead.certain and required_deceleration_mps2(lead, speed) > c.emergency_mps2]
         return Plan(
             stamp_ns=scene.stamp_ns,
             frame_id=ego.frame_id,
@@ -206,6 +212,28 @@ class Planner:
             reason=stop_reason or self._reason(situation, line, s, rows_t3),
             warnings=(*warnings, *light_warnings),
         )
+
+    def _where_seen(self, objects: tuple[TrackedObject, ...], odom_se3_base_link: Array) -> tuple[TrackedObject, ...]:
+        """Put what is out of sight, and has no believable velocity, back to where it was last seen."""
+        before, placed = self._seen_at, []
+        self._seen_at = {}
+        for item in objects:
+            at_2 = before.get(item.track_id) if item.missed else None
+            if at_2 is None:
+                at_2 = to_odom(item.box_7[None, :2].astype(float), odom_se3_base_link)[0]
+            elif not trusted_velocity(item, self.config.corridor).any():
+                box_7 = item.box_7.copy()
+                box_7[:2] = (at_2 - odom_se3_base_link[:2, 3]) @ odom_se3_base_link[:2, :2]
+                item = replace(item, box_7=box_7)
+            self._seen_at[item.track_id] = at_2
+            placed.append(item)
+        return tuple(placed)
+
+    def _lasting(self, leads: list[Lead]) -> list[Lead]:
+        """Leave out what has been foreseen to enter for fewer than ENTERING_FRAMES frames in a row: a flicker of the boxes."""
+        before = self._entering
+        self._entering = {lead.entering: before.get(lead.entering, 0) + 1 for lead in leads if lead.entering is not None}
+        return [lead for lead in leads if lead.entering is None or self._entering[lead.entering] >= ENTERING_FRAMES]
 
     def _cap(self, line: ReferenceLine, s_m: float) -> Array:
         """(N,) allowed speed every CAP_SPACING_M from here to the end of the window [m/s]."""
@@ -268,9 +296,7 @@ class Planner:
             if light.state is LightState.UNKNOWN and gap > 0.0:
                 warnings.append('a traffic light ahead has never shown a known state; driving on')
             if self._must_stop(light.state, gap, speed_mps):
-                leads.append(
-                    Lead(max(gap, 0.0), 0.0, self.config.light_keep_m, f'{light.state.name.lower()} light', solid=False)
-                )
+                leads.append(Lead(max(gap, 0.0), 0.0, self.config.light_keep_m, f'{light.state.name.lower()} light'))
         return leads, warnings
 
     def _stop_position(self, light: TrafficLight, line: ReferenceLine, on_route: dict[int, float]) -> float | None:

@@ -89,8 +89,8 @@ def test_velocity_within_its_own_noise_is_not_believed():
 
 
 def test_car_that_cuts_in_is_followed_at_its_speed():
-    (lead,) = leads(actor(12.0, 3.5, vx=6.0, vy=-1.0))
-    assert lead.speed_mps == pytest.approx(6.0)
+    (lead,) = leads(actor(12.0, 3.5, yaw=-0.165, vx=6.0, vy=-1.0))
+    assert lead.speed_mps == pytest.approx(6.0, abs=0.1)
     assert lead.gap_m == pytest.approx(12.0 - 2.25 - VEHICLE.front_m, abs=1.0)
 
 
@@ -106,3 +106,19 @@ def test_vehicle_beside_its_line_sweeps_the_room_between():
     near, far = (actor(x, 0.9, width=0.4, length=1.0) for x in (12.0, 45.0))
     assert leads(near, d=1.0)
     assert not leads(far, d=1.0)
+
+
+def test_long_thing_that_seems_to_move_sideways_does_not_enter():
+    assert not leads(actor(25.0, -6.0, length=6.0, vy=2.0, label=Label.TRUCK))
+    assert leads(actor(25.0, -6.0, length=6.0, yaw=np.pi / 2, vy=2.0, label=Label.TRUCK))
+
+
+def test_what_has_no_class_is_not_foreseen_to_enter_but_counts_where_it_is():
+    assert not leads(actor(25.0, -6.0, length=1.0, width=1.0, vy=2.0, label=Label.UNKNOWN))
+    assert leads(actor(25.0, -0.5, length=1.0, width=1.0, vy=2.0, label=Label.UNKNOWN))
+
+
+def test_only_what_is_seen_inside_the_corridor_is_certain():
+    assert leads(actor(30.0, 0.0))[0].certain
+    assert not leads(actor(30.0, 0.0, missed=1))[0].certain
+    assert not leads(pedestrian(30.0, -5.0, vy=1.4))[0].certain

@@ -237,6 +237,21 @@ def test_forget_lets_the_corridor_begin_anew():
     np.testing.assert_allclose(plan.points_t7[:, 3], 1.0)
 
 
+def test_pedestrian_foreseen_for_a_single_frame_does_not_brake():
+    p, walker = planner(), pedestrian(25.0, -5.0, vy=1.4)
+    assert p.update(scene_of(walker), ego_at(speed=8.0), 0.0).reason == ''
+    assert p.update(scene_of(walker), ego_at(speed=8.0), 0.1).reason == ''
+    assert p.update(scene_of(walker), ego_at(speed=8.0), 0.2).reason.startswith('crossing pedestrian')
+
+
+def test_unseen_object_without_a_velocity_stays_where_it_was_seen():
+    p = planner()
+    p.update(scene_of(actor(30.0, 4.0)), ego_at(speed=5.0), 0.0)
+    assert p.update(scene_of(actor(30.0, 0.5, missed=5)), ego_at(speed=5.0), 0.5).reason == ''
+    p.update(scene_of(actor(25.0, 0.0)), ego_at(speed=5.0), 0.6)
+    assert p.update(scene_of(actor(25.0, 4.0, missed=5)), ego_at(speed=5.0), 1.1).reason.startswith('car')
+
+
 def test_another_policy_can_choose_the_speed():
     walk = np.column_stack([0.1 * np.arange(51), np.ones(51), np.zeros(51)])
     plan = Planner(PlannerConfig(), speed_policy=lambda _: walk).update(scene_of(), ego_at(speed=1.0), 0.0)
