@@ -8,6 +8,7 @@ and Kilted and run on both; on Humble `MessageInfo` callbacks are missing, and `
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 import time
@@ -20,10 +21,11 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifecycle_msgs.msg import State
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from moe_bev_ros.core.errors import InputError
@@ -36,7 +38,6 @@ from moe_bev_ros.runtime.shared_memory import remove_abandoned_segments
 P = TypeVar('P')
 
 SENSOR_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
-BEST_EFFORT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 STATE_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 TF_STATIC_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -63,6 +64,7 @@ class StackNode(LifecycleNode, Generic[P]):
         self._subscriptions_made: list[Any] = []
         self._publishers_made: list[Any] = []
         self._timers_made: list[Any] = []
+        self._deferred: list[Callable[[], None]] = []  # work that must not be done inside a middleware event
         self._heartbeat = self.create_publisher(Heartbeat, HEARTBEAT_TOPIC, QoSProfile(depth=10))
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', QoSProfile(depth=10))
         self.create_timer(HEARTBEAT_PERIOD_S, self._send_heartbeat, clock=self.steady_clock)
@@ -92,7 +94,7 @@ class StackNode(LifecycleNode, Generic[P]):
     def advertise(self, msg_type: type, topic: str, qos: QoSProfile = STATE_QOS) -> Publisher[Any]:
         """Make a publisher that is silent unless the node is active, with QoS overrides from parameters."""
         options = QoSOverridingOptions.with_default_policies()
-        publisher = self.create_lifecycle_publisher(msg_type, topic, qos, qos_overriding_options=options)
+        publisher = self.create_lifecycle_publisher(msg_type, topic, copy.copy(qos), qos_overriding_options=options)
         self._publishers_made.append(publisher)
         return publisher
 
@@ -117,7 +119,6 @@ class StackNode(LifecycleNode, Generic[P]):
             period_s: expected time between two messages; diagnostics warn after five times that; 0: not periodic.
             many_publishers: more than one publisher is normal on this topic.
         """
-        options = QoSOverridingOptions.with_default_policies()
         name = self.resolve_topic_name(topic)
         health = InputHealth(name, required=required, period_s=period_s, many_publishers=many_publishers)
         self.inputs[name] = health
@@ -133,8 +134,7 @@ class StackNode(LifecycleNode, Generic[P]):
             except InputError as err:
                 self.reject(name, str(err))
 
-        subscription = self.create_subscription(msg_type, topic, guarded, qos, qos_overriding_options=options)
-        self._subscriptions_made.append(subscription)
+        self._make_subscription(msg_type, name, guarded, copy.copy(qos), QoSOverridingOptions.with_default_policies())
 
     def every(self, period_s: float, callback: Callable[[], None], *, steady: bool = False) -> None:
         """Call back periodically while active, on ROS time unless ``steady``."""
@@ -234,6 +234,36 @@ class StackNode(LifecycleNode, Generic[P]):
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
+    def _make_subscription(
+        self,
+        msg_type: type,
+        topic: str,
+        guarded: Callable[[Any, Any], None],
+        qos: QoSProfile,
+        overrides: QoSOverridingOptions | None = None,
+    ) -> None:
+        """Subscribe; where a publisher offers best effort only, do it again that way rather than hear nothing."""
+
+        def incompatible(event: Any) -> None:
+            if event.last_policy_kind == QoSPolicyKind.RELIABILITY and qos.reliability != ReliabilityPolicy.BEST_EFFORT:
+                self._deferred.append(listen_best_effort)
+
+        def listen_best_effort() -> None:
+            if subscription not in self._subscriptions_made:
+                return
+            self.warn_slowly(f'{topic}: its publisher offers best effort only; messages may be lost on the way')
+            self._subscriptions_made.remove(subscription)
+            self.destroy_subscription(subscription)
+            best_effort = copy.copy(qos)
+            best_effort.reliability = ReliabilityPolicy.BEST_EFFORT
+            self._make_subscription(msg_type, topic, guarded, best_effort)
+
+        events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
+        subscription = self.create_subscription(
+            msg_type, topic, guarded, qos, event_callbacks=events, qos_overriding_options=overrides
+        )
+        self._subscriptions_made.append(subscription)
+
     # Guards ------------------------------------------------------------------------------------------------------------
 
     def _stamp_accepted(self, guard: StampGuard, message: Any, topic: str) -> bool:
@@ -261,6 +291,8 @@ class StackNode(LifecycleNode, Generic[P]):
     # Heartbeat and diagnostics -----------------------------------------------------------------------------------------
 
     def _send_heartbeat(self) -> None:
+        while self._deferred:
+            self._deferred.pop()()
         self._heartbeat.publish(Heartbeat(node=self.get_fully_qualified_name(), pid=os.getpid(), state=self.state_id))
 
     def _send_diagnostics(self) -> None:

@@ -10,11 +10,12 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from nav_msgs.msg import Path
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.qos import qos_profile_sensor_data
 
 from harness import ros
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.msg import Heartbeat
-from moe_bev_ros.nodes.base import HEARTBEAT_TOPIC, StackNode
+from moe_bev_ros.nodes.base import HEARTBEAT_TOPIC, STATE_QOS, StackNode
 from moe_bev_ros.nodes.convert import header
 from moe_bev_ros.nodes.params import param
 
@@ -203,3 +204,18 @@ def test_a_jump_of_the_simulated_clock_makes_the_node_forget() -> None:
         before = node.forgotten
         publisher.publish(Clock(clock=time_to_msg(3 * SECOND)))
         h.spin_until(lambda: node.forgotten == before + 1)
+
+
+def test_a_best_effort_publisher_is_heard_all_the_same() -> None:
+    with ros() as h:
+        node = h.start(EchoNode)
+        publisher = h.peer.create_publisher(Path, '/echo/input/path', qos_profile_sensor_data)
+        h.spin_until(lambda: publisher.get_subscription_count() > 0)
+        publisher.publish(path(1 * SECOND))
+        h.spin_until(lambda: node.inputs['/echo/input/path'].num_received == 1)
+
+
+def test_an_override_touches_its_own_topic_alone() -> None:
+    with ros({'qos_overrides./echo/input/path.subscription.depth': 7}) as h:
+        h.start(EchoNode)
+        assert STATE_QOS.depth == 1
