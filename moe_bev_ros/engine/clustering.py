@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from moe_bev_ros.core.frame import Frame
+from moe_bev_ros.core.frame import EgoMotion, Frame
 from moe_bev_ros.core.objects import Detections, Label
 from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.engine.base import BevGrid, EngineOutput, Segmentation
@@ -41,7 +41,8 @@ class ClusteringConfig:
         cell_m: size of the cells in which points are connected.
         margins: (range from [m], size in cells): two cells connect across less than this many empty ones.
         ground_margin_m: lower points are ground; grows with the distance by ground_margin_per_m.
-        clearance_m: higher points (trees, bridges) connect nothing.
+        clearance_m: higher points (trees, bridges) connect nothing; those up to top_m only tell how tall a cluster is that
+            reaches up to there.
         max_boxes: the farthest boxes are left out beyond this number.
     """
 
@@ -51,6 +52,7 @@ class ClusteringConfig:
     ground_margin_m: float = 0.2
     ground_margin_per_m: float = 0.003
     clearance_m: float = 2.6
+    top_m: float = 8.0
     min_points: int = 3
     min_height_m: float = 0.35
     max_bottom_m: float = 1.6
@@ -124,7 +126,7 @@ class ClusteringEngine:
         height_n = xyz_n3[:, 2] - ground.height_at(xyz_n3[:, :2])
         is_obstacle_n = self._is_obstacle(xyz_n3, height_n)
         clock.append(time.perf_counter())
-        clusters = self._clusters(xyz_n3, height_n, is_obstacle_n)
+        clusters = self._clusters(xyz_n3, height_n, is_obstacle_n, frame.ego)
         clock.append(time.perf_counter())
         detections = self._detections(clusters, ground)
         clock.append(time.perf_counter())
@@ -142,8 +144,9 @@ class ClusteringEngine:
 
     # Clusters ----------------------------------------------------------------------------------------------------------
 
-    def _clusters(self, xyz_n3: Floats, height_n: Floats, is_obstacle_n: Bools) -> _Clusters:
+    def _clusters(self, xyz_n3: Floats, height_n: Floats, is_obstacle_n: Bools, ego: EgoMotion | None) -> _Clusters:
         cells = self._cells(xyz_n3, height_n, is_obstacle_n)
+        cells = replace(cells, top_c=self._true_tops(xyz_n3, height_n, cells))
         occupied = np.zeros((self._side, self._side), np.uint8)
         occupied.ravel()[cells.index_c] = 1
         labels = _components(self._grown(occupied))
@@ -156,8 +159,7 @@ class ClusteringEngine:
             found, rest = self._fit(rest, labels.ravel()[rest.index_c].astype(np.int64), self._stands_out)
             parts.append(found)
         if len(rest):
-            tile_c2 = np.floor(rest.xy_c2 / self.config.tile_m).astype(np.int64) + 1024
-            tiles, _ = self._fit(rest, tile_c2[:, 0] * 2048 + tile_c2[:, 1], _is_any)
+            tiles, _ = self._fit(rest, _tile_of(rest.xy_c2, self.config.tile_m, ego), _is_any)
             parts.append(replace(tiles, is_road_user_k=np.zeros(len(tiles.top_k), bool)))
         return _Clusters(
             np.concatenate([part.rectangles_k5 for part in parts]),
@@ -169,8 +171,7 @@ class ClusteringEngine:
 
     def _cells(self, xyz_n3: Floats, height_n: Floats, is_obstacle_n: Bools) -> _Cells:
         xy_n2, height_n = xyz_n3[is_obstacle_n, :2], height_n[is_obstacle_n]
-        cell_n2 = ((xy_n2 + self.config.range_m) / self.config.cell_m).astype(np.int64)
-        index_n = cell_n2[:, 1] * self._side + cell_n2[:, 0]
+        index_n = self._index_of(xy_n2)
         order_n = np.argsort(index_n, kind='stable')
         index_n = index_n[order_n]
         is_first_n = np.diff(index_n, prepend=-1) > 0
@@ -186,6 +187,20 @@ class ClusteringEngine:
             count_c,
             index_n[first_c],
         )
+
+    def _index_of(self, xy_n2: Floats) -> Ints:
+        cell_n2 = ((xy_n2 + self.config.range_m) / self.config.cell_m).astype(np.int64)
+        return np.asarray(cell_n2[:, 1] * self._side + cell_n2[:, 0])
+
+    def _true_tops(self, xyz_n3: Floats, height_n: Floats, cells: _Cells) -> Floats:
+        """The cells' tops, with the points above the clearance where the cell reaches up to it without a gap."""
+        config = self.config
+        is_high_n = (height_n >= config.clearance_m) & (height_n < config.top_m)
+        is_high_n &= np.abs(xyz_n3[:, :2]).max(axis=1) < config.range_m
+        tallest = np.zeros(self._side * self._side, np.float32)
+        np.maximum.at(tallest, self._index_of(xyz_n3[is_high_n, :2]), height_n[is_high_n])
+        is_tall_c = cells.top_c > config.clearance_m - 0.5
+        return np.where(is_tall_c, np.maximum(tallest[cells.index_c], cells.top_c), cells.top_c)
 
     def _fit(self, cells: _Cells, label_c: Ints, keep: Callable[[_Clusters], Bools]) -> tuple[_Clusters, _Cells]:
         """Fit a rectangle to each label; return the clusters that ``keep`` chooses, and the cells of the others."""
@@ -275,3 +290,11 @@ def _no_clusters() -> _Clusters:
 
 def _is_any(clusters: _Clusters) -> Bools:
     return np.ones(len(clusters.top_k), bool)
+
+
+def _tile_of(xy_c2: Floats, tile_m: float, ego: EgoMotion | None) -> Ints:
+    """A number for the square that each position lies in; the squares stay where they are while the vehicle drives."""
+    if ego is not None:
+        xy_c2 = xy_c2 @ ego.odom_se3_base_link[:2, :2].T.astype(np.float32) + (ego.odom_se3_base_link[:2, 3] % (1000 * tile_m))
+    tile_c2 = np.floor(xy_c2 / tile_m).astype(np.int64) + 1024
+    return np.asarray(tile_c2[:, 0] * 4096 + tile_c2[:, 1])

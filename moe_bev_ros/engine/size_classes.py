@@ -37,7 +37,8 @@ SIZE_RULES = (
     SizeRule(Label.CAR, (3.0, 5.6), (0.0, 0.9), (1.1, 2.0), 0.5),  # one side seen
     SizeRule(Label.BARRIER, (0.6, 3.5), (0.0, 0.8), (0.5, 1.25), 0.35),
     SizeRule(Label.BUS, (8.0, 13.5), (1.5, 3.3), (2.6, 4.4), 0.5),
-    SizeRule(Label.TRUCK, (4.0, 18.0), (1.4, 3.4), (1.9, 4.4), 0.5),
+    SizeRule(Label.TRUCK, (4.0, 9.0), (1.4, 3.4), (1.9, 4.4), 0.5),
+    SizeRule(Label.TRUCK, (9.0, 18.0), (2.0, 3.4), (2.3, 4.4), 0.45),
 )
 UNKNOWN_SCORE = 0.2
 # Least length and width of what is only partly seen: the box grows to it, away from the sensor.

@@ -32,20 +32,31 @@ FORECAST_STEP_S = 0.5
 
 @dataclass(frozen=True)
 class Motion:
-    """How a kind of road user moves: acceleration noise [m/s2], initial speed deviation [m/s], position noise [m], gate [m]."""
+    """How a kind of road user moves.
+
+    Attributes:
+        acceleration: deviation of the acceleration [m/s2].
+        initial_speed: deviation of the speed when first seen [m/s].
+        position: deviation of a measured position [m].
+        gate_m: farther from where it is expected, it is another one.
+        max_speed: a faster track is fragments taken for one another, and its velocity is not believed [m/s].
+        proof_m: it must have come so far from where it was born before it is said to move [m].
+    """
 
     acceleration: float
     initial_speed: float
     position: float
     gate_m: float
+    max_speed: float
+    proof_m: float = 0.0
 
 
-VEHICLE = Motion(acceleration=5.0, initial_speed=8.0, position=0.35, gate_m=4.0)
-TWO_WHEELER = Motion(acceleration=2.5, initial_speed=5.0, position=0.25, gate_m=3.0)
-PEDESTRIAN = Motion(acceleration=2.0, initial_speed=1.5, position=0.15, gate_m=1.2)
-STATIC = Motion(acceleration=0.2, initial_speed=0.3, position=0.2, gate_m=1.0)
+VEHICLE = Motion(acceleration=5.0, initial_speed=8.0, position=0.35, gate_m=4.0, max_speed=60.0)
+TWO_WHEELER = Motion(acceleration=2.5, initial_speed=5.0, position=0.25, gate_m=3.0, max_speed=20.0)
+PEDESTRIAN = Motion(acceleration=2.0, initial_speed=1.5, position=0.15, gate_m=1.2, max_speed=4.0)
+STATIC = Motion(acceleration=0.2, initial_speed=0.3, position=0.2, gate_m=1.0, max_speed=0.0)
 # What has no class is mostly a piece of a wall whose outline flickers: slow to believe that it moves.
-UNKNOWN = Motion(acceleration=0.8, initial_speed=1.5, position=0.4, gate_m=2.0)
+UNKNOWN = Motion(acceleration=0.8, initial_speed=1.5, position=0.4, gate_m=2.0, max_speed=15.0, proof_m=2.5)
 MOTIONS = {
     Label.CAR: VEHICLE,
     Label.TRUCK: VEHICLE,
@@ -102,6 +113,7 @@ class _Tracks:
     state_k4: Array = field(default_factory=lambda: np.zeros((0, 4)))
     covariance_k44: Array = field(default_factory=lambda: np.zeros((0, 4, 4)))
     box_k5: Array = field(default_factory=lambda: np.zeros((0, 5)))
+    birth_k2: Array = field(default_factory=lambda: np.zeros((0, 2)))
     votes_kl: Array = field(default_factory=lambda: np.zeros((0, len(Label))))
     score: Array = field(default_factory=lambda: np.zeros(0))
     age: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -121,9 +133,9 @@ class _Tracks:
 _LABELS = tuple(Label)
 _LABEL_INDEX = {int(label): index for index, label in enumerate(_LABELS)}
 _KIND_OF_LABEL = np.array([_KINDS[id(MOTIONS[label])] for label in _LABELS])
-_ACCELERATION, _INITIAL_SPEED, _POSITION, _GATE_M = (
+_ACCELERATION, _INITIAL_SPEED, _POSITION, _GATE_M, _MAX_SPEED, _PROOF_M = (
     np.array([getattr(MOTIONS[label], name) for label in _LABELS])
-    for name in ('acceleration', 'initial_speed', 'position', 'gate_m')
+    for name in ('acceleration', 'initial_speed', 'position', 'gate_m', 'max_speed', 'proof_m')
 )
 
 
@@ -268,6 +280,7 @@ class Tracker:
             state_k4=np.column_stack([measured_n7[:, :2], np.zeros((num, 2))]),
             covariance_k44=covariance_n44,
             box_k5=measured_n7[:, 2:].copy(),
+            birth_k2=measured_n7[:, :2].copy(),
             votes_kl=votes_nl,
             score=score_n.astype(float),
             age=np.ones(num, np.int64),
@@ -306,12 +319,15 @@ class Tracker:
         )
 
     def _believed_velocity(self) -> Array:
-        """(K, 2) velocity in the fixed frame; 0 where it does not stand out of its own uncertainty, or is too new."""
+        """(K, 2) velocity in the fixed frame; 0 where it does not stand out of its uncertainty, or lacks proof."""
         tracks = self._tracks
         velocity_k2 = tracks.state_k4[:, 2:]
         deviation_k = np.sqrt(tracks.covariance_k44[:, [2, 3], [2, 3]].mean(axis=1))
         speed_k = np.hypot(velocity_k2[:, 0], velocity_k2[:, 1])
-        is_moving_k = (speed_k > STAND_STILL_SIGMAS * deviation_k) & (tracks.hits >= 2)
+        is_moving_k = (speed_k > STAND_STILL_SIGMAS * deviation_k) & (tracks.hits >= self.config.confirm_hits)
+        label_k = tracks.votes_kl.argmax(axis=1)
+        is_moving_k &= speed_k <= _MAX_SPEED[label_k]
+        is_moving_k &= np.linalg.norm(tracks.state_k4[:, :2] - tracks.birth_k2, axis=1) >= _PROOF_M[label_k]
         return np.where(is_moving_k[:, None], velocity_k2, 0.0)
 
 

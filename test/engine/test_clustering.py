@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from moe_bev_ros.core.frame import Frame, LidarPoints
+from moe_bev_ros.core.frame import EgoMotion, Frame, LidarPoints
 from moe_bev_ros.core.objects import Label
+from moe_bev_ros.core.se3 import se3_from_xy_yaw
 from moe_bev_ros.engine.base import BevGrid
 from moe_bev_ros.engine.clustering import ClusteringEngine
 from moe_bev_ros.engine.engines import ENGINES
@@ -107,6 +108,23 @@ def test_no_box_of_a_bent_wall_covers_the_road_inside():
     assert (found.labels_n == Label.UNKNOWN).all()
     assert (found.scores_n < 0.3).all()
     assert np.hypot(found.boxes_n7[:, 0], found.boxes_n7[:, 1]).min() > 19
+
+
+def test_pieces_of_a_wall_stay_in_place_while_the_vehicle_drives():
+    x, z = np.meshgrid(np.arange(-20, 20, 0.1), np.arange(0.1, 2.5, 0.2))
+    wave = 9 + 2.5 * np.sin(x / 2)  # deep enough that it is no single box
+    wall = np.column_stack([x.ravel(), wave.ravel(), z.ravel()])
+    places = []
+    for driven in (0.0, 0.7):
+        points = np.zeros((len(wall), 5), np.float32)
+        points[:, :3] = wall - [driven, 0, 0]
+        motion = EgoMotion(0, se3_from_xy_yaw(1000.0 + driven, 50.0, 0.0), 7.0, 0.0)
+        found = ClusteringEngine().step(Frame(0, None, LidarPoints(points), motion), None).detections
+        near = np.abs(found.boxes_n7[:, 0]) < 15
+        places.append(found.boxes_n7[near, :2] + [driven, 0])
+    distance = np.linalg.norm(places[0][:, None] - places[1][None], axis=2).min(axis=1)
+    assert len(places[0]) > 5
+    assert np.median(distance) < 0.1
 
 
 def test_what_hangs_above_the_road_is_no_obstacle():

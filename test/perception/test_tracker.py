@@ -101,6 +101,18 @@ def test_a_pedestrian_does_not_take_over_the_track_of_a_car():
     assert next(item for item in both if item.label == Label.PEDESTRIAN).track_id != car.track_id
 
 
+def test_a_flickering_piece_of_a_wall_does_not_move_and_a_thing_without_class_that_goes_far_does():
+    (piece,) = follow(Tracker(), Label.UNKNOWN, lambda t: (15 + 1.5 * min(t, 1.0), 4, 0), 11, ego)
+    np.testing.assert_array_equal(piece.velocity_2, 0)
+    (thing,) = follow(Tracker(), Label.UNKNOWN, lambda t: (15 + 1.5 * t, 4, 0), 40, ego)
+    np.testing.assert_allclose(thing.velocity_2, [1.5, 0], atol=0.3)
+
+
+def test_fragments_that_would_be_too_fast_a_pedestrian_have_no_velocity():
+    (item,) = follow(Tracker(), Label.PEDESTRIAN, lambda t: (5 + 7 * t, 4, 0), 20, ego)[-1:]
+    assert np.hypot(*item.velocity_2) < 4.0
+
+
 def test_two_crossing_pedestrians_keep_their_ids():
     tracker = Tracker()
     ids = []
