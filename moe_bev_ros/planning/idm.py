@@ -10,6 +10,7 @@ something stays until a real gap opens, so that noise in the boxes does not make
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 
@@ -96,9 +97,10 @@ class IdmSpeed:
         if self.waits(situation):
             return rows
         travel, speed, dt = 0.0, max(situation.speed_mps, 0.0), self.step_s
+        energy = (np.asarray(situation.cap_n, float) ** 2).tolist()
         for k in range(self.num_steps):
-            wanted = self._acceleration(situation, travel, speed, k * dt)
-            next_speed = self._next_speed(situation, travel, speed, wanted)
+            wanted = self._acceleration(situation, energy, travel, speed, k * dt)
+            next_speed = self._next_speed(energy, travel, speed, wanted)
             rows[k] = travel, speed, (next_speed - speed) / dt
             travel += 0.5 * (speed + next_speed) * dt
             speed = next_speed
@@ -119,13 +121,13 @@ class IdmSpeed:
         if gap <= LEAST_GAP_M:
             return -self.params.max_deceleration_mps2
         p = self.params
-        braking = speed * (speed - lead.speed_mps) / (2.0 * float(np.sqrt(p.acceleration_mps2 * p.deceleration_mps2)))
+        braking = speed * (speed - lead.speed_mps) / (2.0 * sqrt(p.acceleration_mps2 * p.deceleration_mps2))
         wanted_gap = lead.keep_m + max(0.0, speed * p.headway_s + braking)
         return -p.acceleration_mps2 * (wanted_gap / gap) ** 2
 
-    def _acceleration(self, situation: Situation, travel: float, speed: float, time_s: float) -> float:
+    def _acceleration(self, situation: Situation, energy: list[float], travel: float, speed: float, time_s: float) -> float:
         p = self.params
-        cap = _cap_at(situation.cap_n, travel)
+        cap = _cap_at(energy, travel)
         free = p.acceleration_mps2 * (1.0 - (speed / cap) ** 4) if speed < cap else 0.0
         wanted = free
         for lead in situation.leads:
@@ -135,10 +137,10 @@ class IdmSpeed:
             wanted = min(wanted, -p.deceleration_mps2)
         return max(wanted, -p.max_deceleration_mps2)
 
-    def _next_speed(self, situation: Situation, travel: float, speed: float, wanted: float) -> float:
+    def _next_speed(self, energy: list[float], travel: float, speed: float, wanted: float) -> float:
         dt = self.step_s
         next_speed = max(0.0, speed + wanted * dt)
-        cap = _cap_at(situation.cap_n, travel + speed * dt)
+        cap = _cap_at(energy, travel + speed * dt)
         return min(next_speed, max(cap, speed - self.params.deceleration_mps2 * dt))
 
 
@@ -162,10 +164,10 @@ def speed_cap(limit_n: Array, curvature_n: Array, spacing_m: float, *, lateral_m
     return np.asarray(np.sqrt(np.maximum(reachable_n, 0.0)), float)
 
 
-def _cap_at(cap_n: Array, travel_m: float) -> float:
-    """Linear between samples of cap^2, since v^2 falls linearly under constant braking."""
+def _cap_at(energy: list[float], travel_m: float) -> float:
+    """Speed cap from its squares every CAP_SPACING_M: under constant braking the square falls linearly."""
     position = travel_m / CAP_SPACING_M
-    index = min(int(position), len(cap_n) - 1)
-    after = min(index + 1, len(cap_n) - 1)
+    index = min(int(position), len(energy) - 1)
     share = min(position - index, 1.0)
-    return max(float(((1.0 - share) * cap_n[index] ** 2 + share * cap_n[after] ** 2) ** 0.5), 1e-3)
+    after = energy[min(index + 1, len(energy) - 1)]
+    return max(sqrt((1.0 - share) * energy[index] + share * after), 1e-3)

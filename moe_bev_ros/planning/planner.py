@@ -132,9 +132,10 @@ class Planner:
         """
         if ego is None:
             return Plan(scene.stamp_ns, '', NO_POINTS, stop=True, reason='no odometry at the stamp of the objects')
-        for item in scene.objects:
-            if not (np.all(np.isfinite(item.box_7)) and np.all(np.isfinite(item.velocity_2))):
-                raise InputError(f'object {item.track_id} has a box or a velocity that is not finite')
+        values_n9 = np.array([(*item.box_7, *item.velocity_2) for item in scene.objects]).reshape(-1, 9)
+        if not np.isfinite(values_n9).all():
+            broken = scene.objects[int(np.argmin(np.isfinite(values_n9).all(axis=1)))]
+            raise InputError(f'object {broken.track_id} has a box or a velocity that is not finite')
         line, warnings, stop_reason = self._way(ego)
         if not scene.perception_valid:
             stop_reason = stop_reason or 'perception not valid'
@@ -217,11 +218,10 @@ class Planner:
         """Put what is out of sight, and has no believable velocity, back to where it was last seen."""
         before, placed = self._seen_at, []
         self._seen_at = {}
-        for item in objects:
-            at_2 = before.get(item.track_id) if item.missed else None
-            if at_2 is None:
-                at_2 = to_odom(item.box_7[None, :2].astype(float), odom_se3_base_link)[0]
-            elif not trusted_velocity(item, self.config.corridor).any():
+        now_n2 = to_odom(np.array([item.box_7[:2] for item in objects], float).reshape(-1, 2), odom_se3_base_link)
+        for item, now_2 in zip(objects, now_n2):
+            at_2 = before.get(item.track_id, now_2) if item.missed else now_2
+            if item.missed and not trusted_velocity(item, self.config.corridor).any():
                 box_7 = item.box_7.copy()
                 box_7[:2] = (at_2 - odom_se3_base_link[:2, 3]) @ odom_se3_base_link[:2, :2]
                 item = replace(item, box_7=box_7)
