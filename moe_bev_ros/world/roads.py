@@ -58,12 +58,9 @@ class Road:
         curvature = self.curvature_per_m
         if abs(curvature) < 1e-9:
             return x, y
-        to_centre_y = 1.0 / curvature - y
-        radius = float(np.hypot(x, to_centre_y))
-        angle = float(
-            np.arctan2(x * np.sign(curvature), abs(to_centre_y) if curvature * to_centre_y > 0 else -abs(to_centre_y))
-        )
-        return angle / abs(curvature), (1.0 / abs(curvature) - radius) * float(np.sign(curvature))
+        side, to_centre_y = float(np.sign(curvature)), 1.0 / curvature - y
+        angle = float(np.arctan2(x, side * to_centre_y))
+        return angle / abs(curvature), side * (1.0 / abs(curvature) - float(np.hypot(x, to_centre_y)))
 
     def strip(self, start_m: float, end_m: float, right_m: float, left_m: float) -> Array:
         """(N, 2) outline in map of the area between two stations and two offsets."""

@@ -122,12 +122,13 @@ def _add_traffic(cast: _Cast, rng: np.random.Generator) -> None:
 
 def _add_walkers(cast: _Cast, rng: np.random.Generator) -> None:
     """People on both pavements."""
-    for index in range(8):
+    for index in range(6):
         back = index % 2 == 1
-        kerb, wall = (RIGHT_KERB_M, RIGHT_WALL_M) if index < 4 else (LEFT_KERB_M, LEFT_WALL_M)
-        offset = float(rng.uniform(0.45, 0.85)) * (wall - kerb) + kerb
+        kerb, wall = (RIGHT_KERB_M, RIGHT_WALL_M) if index < 3 else (LEFT_KERB_M, LEFT_WALL_M)
+        offset = float(rng.uniform(0.6, 0.95)) * (wall - kerb) + kerb
         walk = Walk(cast.road, offset, -1 if back else 1, float(rng.uniform(0.9, 1.5)))
-        cast.add(actors.pedestrian(rng), float(rng.uniform(-10.0, 130.0)), offset, back=back, script=walk)
+        station = -10.0 + 45.0 * (index % 3 + float(rng.uniform(0.0, 0.9)))
+        cast.add(actors.pedestrian(rng), station, offset, back=back, script=walk)
 
 
 def _light(road: Road, rng: np.random.Generator, stop_m: float) -> tuple[TrafficLight, LightCycle]:

@@ -59,7 +59,9 @@ def _cabin(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> 
             along, start, limit = sign * dy + TAPER_Y * dz, sign * oy + TAPER_Y * oz, 1.0 - TAPER_Y
         else:
             along, start, limit = sign * dz, sign * oz, 1.0
-        t = (limit - start) / (along + 1e-12)
+        if abs(along) < 1e-9:  # along this face: `_slab` has said that the ray passes between it and its opposite
+            continue
+        t = (limit - start) / along
         if along < 0.0:
             near = max(near, t)
         else:

@@ -1,0 +1,119 @@
+"""Images and sweeps of small scenes whose answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from moe_bev_ros.core.objects import Label
+from moe_bev_ros.world.ground import paint_ground
+from moe_bev_ros.world.rig import Rig
+from moe_bev_ros.world.roads import Markings, Road
+from moe_bev_ros.world.scene import Actor, Body, LightState, Part, Prop, Scene, Shape, Sun, TrafficLight
+from moe_bev_ros.world.sensors import SensorSuite
+
+GROUND = paint_ground(Road(), Markings(), np.random.default_rng(0))
+STILL = np.array([[-0.1, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+RED_BOX = Body(Label.CAR, (2.0, 4.0, 3.0), (Part((0.0, 0.0, 1.5), (2.0, 4.0, 3.0), (230, 20, 20), 0.8),))
+
+
+def sense(*actors: Actor, history=STILL, props: tuple[Prop, ...] = (), lights: tuple[TrafficLight, ...] = (), seed: int = 1):
+    scene = Scene(actors, props, lights, Sun(np.pi, 0.7))
+    suite = SensorSuite(Rig(), GROUND, props, scene.sun.direction_3)
+    try:
+        return suite.sense(scene, history, seed)
+    finally:
+        suite.close()
+
+
+def test_depth_is_the_distance_along_the_optical_axis():
+    sensed = sense(Actor(1, RED_BOX, 11.7, 0.0, 0.0))
+    assert sensed.depth_nhw[0, 60, 150:200] == pytest.approx(9.0, abs=1e-4)
+    ground_row = 120
+    focal = Rig().cameras[0].intrinsics_33(352, 128)[1, 1]
+    assert sensed.depth_nhw[5, ground_row, 3] == pytest.approx(1.5 * focal / (ground_row + 0.5 - 64), rel=1e-4)
+
+
+def test_a_red_box_is_red_and_the_sky_is_blue():
+    image = sense(Actor(1, RED_BOX, 11.7, 0.0, 0.0)).images_nhw3[0].astype(int)
+    red, green, blue = image[70, 176]
+    assert red > 120 > 2 * max(green, blue)
+    assert image[2, 5, 2] > image[2, 5, 0]
+
+
+def test_each_camera_sees_what_stands_before_it():
+    places = {0: (12.0, 0.0), 1: (7.0, -8.0), 2: (-2.0, -9.0), 3: (-12.0, 0.0), 4: (-2.0, 9.0), 5: (7.0, 8.0)}
+    for index, (x, y) in places.items():
+        depth = sense(Actor(1, RED_BOX, x, y, 0.0)).depth_nhw[:, 50]
+        seen = [camera for camera in range(6) if (depth[camera] < 30.0).any()]
+        assert index in seen
+        assert len(seen) <= 2
+
+
+def test_the_ground_is_darker_in_a_shadow():
+    lit = sense().images_nhw3[0, 120, 176].astype(int).sum()
+    shaded = sense(
+        Actor(1, RED_BOX, -2.3, 0.0, 0.0), props=(Prop(3.0, 0.0, 0.0, (Part((0.0, 0.0, 4.0), (3.0, 6.0, 1.0), (9, 9, 9)),)),)
+    )
+    assert shaded.images_nhw3[0, 120, 176].astype(int).sum() < 0.8 * lit
+
+
+def test_the_lit_lamp_shines_in_its_colour():
+    for state, channel in ((LightState.RED, 0), (LightState.GREEN, 1)):
+        light = TrafficLight((8.0, 0.0), 9.0, -1.0, np.pi, state)
+        image = sense(lights=(light,)).images_nhw3[0].astype(int)
+        pure = image[..., channel] - np.delete(image, channel, axis=2).max(axis=2)
+        assert pure.max() > 90
+
+
+def test_ranges_fall_on_the_box_within_the_noise():
+    points = sense(Actor(1, RED_BOX, 20.0, 0.0, 0.0)).points_n6
+    ahead = points[(np.abs(points[:, 1]) < 1.5) & (points[:, 0] > 5.0) & (points[:, 2] > -1.2)]
+    assert len(ahead) > 60
+    assert ahead[:, 0] + 0.94 == pytest.approx(19.0, abs=0.08)
+    assert ahead[:, 3].mean() > 0.5
+
+
+def test_ground_points_lie_on_the_ground_and_rings_rise_with_elevation():
+    points = sense().points_n6
+    assert np.abs(points[:, 2] + 1.84).max() < 0.06
+    elevation = np.degrees(np.arctan2(points[:, 2], np.hypot(points[:, 0], points[:, 1])))
+    assert elevation == pytest.approx(-30.67 + points[:, 4] * 41.34 / 31, abs=0.05)
+    assert np.hypot(points[:, 0], points[:, 1]).max() < 70.0
+
+
+def test_a_moving_sensor_smears_the_sweep_and_its_own_motion_puts_it_right():
+    speed = 10.0
+    history = np.array([[t, speed * t, 0.0, 0.0] for t in np.linspace(-0.1, 0.0, 6)])
+    points = sense(Actor(1, RED_BOX, 20.0, 0.0, 0.0), history=history).points_n6
+    ahead = points[(np.abs(points[:, 1]) < 1.5) & (points[:, 0] > 5.0) & (points[:, 2] > -1.2)]
+    assert ahead[:, 5] == pytest.approx(-0.05, abs=0.01)
+    assert ahead[:, 0].mean() + 0.94 == pytest.approx(19.0 + 0.05 * speed, abs=0.1)
+    assert ahead[:, 0] + 0.94 + speed * ahead[:, 5] == pytest.approx(19.0, abs=0.08)
+
+
+def test_a_moving_actor_is_met_where_it_is_when_the_beam_comes():
+    points = sense(Actor(1, RED_BOX, 20.0, 0.0, 0.0, speed_mps=10.0)).points_n6
+    ahead = points[(np.abs(points[:, 1]) < 1.5) & (points[:, 0] > 5.0) & (points[:, 2] > -1.2)]
+    assert ahead[:, 0].mean() + 0.94 == pytest.approx(18.5, abs=0.1)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_other_noise():
+    actor = Actor(1, RED_BOX, 20.0, 0.0, 0.0)
+    first, again, other = sense(actor), sense(actor), sense(actor, seed=2)
+    assert np.array_equal(first.points_n6, again.points_n6)
+    assert np.array_equal(first.images_nhw3, again.images_nhw3)
+    assert len(first.points_n6) != len(other.points_n6)
+
+
+@pytest.mark.parametrize('shape', list(Shape))
+def test_culling_loses_no_pixel_and_no_beam(shape):
+    """A solid that touches image borders and the LiDAR's seam is hit as often from behind as a turned scene from the front."""
+    body = Body(Label.CAR, (3.0, 3.0, 3.0), (Part((0.0, 0.0, 1.5), (3.0, 3.0, 3.0), (9, 9, 9), 0.9, shape),))
+    counts = []
+    for yaw in np.linspace(0.0, 2 * np.pi, 7)[:-1] + 0.1:
+        history = np.array([[-0.1, 0.0, 0.0, yaw], [0.0, 0.0, 0.0, yaw]])
+        at = np.array([0.94 * np.cos(yaw), 0.94 * np.sin(yaw)]) - 6.0
+        points = sense(Actor(1, body, *at, 0.0), history=history).points_n6
+        counts.append(int((points[:, 2] > -1.7).sum()))
+    assert max(counts) - min(counts) < 0.08 * max(counts) + 8
