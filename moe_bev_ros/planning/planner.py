@@ -40,6 +40,7 @@ SpeedPolicy = Callable[[Situation], Array]
 BEHIND_M = 12.0
 PAST_LINE_M = 3.0
 ENTERING_FRAMES = 3
+URGENT_FRAMES = 2  # an emergency lasts to standstill; until it is confirmed, the plan brakes as hard as plans may
 LIGHT_OFFSET_M = 3.0
 NO_POINTS = np.zeros((0, 7))
 
@@ -87,6 +88,7 @@ class Planner:
         self._goal: Array | None = None
         self._lights = TrafficLightMemory()
         self._entering: dict[int, int] = {}
+        self._urgent_frames = 0
         self._seen_at: dict[int, Array] = {}
         self._line: ReferenceLine | None = None
         self._line_error = ''
@@ -116,6 +118,7 @@ class Planner:
         """Time jumped: drop lights and position, search the way anew. Map, goal and route file stay."""
         self._lights.forget()
         self._entering = {}
+        self._urgent_frames = 0
         self._seen_at = {}
         self._drop_line()
 
@@ -203,13 +206,14 @@ class Planner:
         situation = Situation(speed, cap_n, _strictest(leads), stop=bool(stop_reason) or self._arrived(line, s, speed))
         rows_t3 = self._speed_policy(situation)
         points_t7 = self._points(rows_t3, line, s)
-        urgent = [lead for lead in leads if lead.certain and required_deceleration_mps2(lead, speed) > c.emergency_mps2]
+        urgent = any(lead.certain and required_deceleration_mps2(lead, speed) > c.emergency_mps2 for lead in leads)
+        self._urgent_frames = self._urgent_frames + 1 if urgent and speed > 2 * STANDING_MPS else 0
         return Plan(
             stamp_ns=scene.stamp_ns,
             frame_id=ego.frame_id,
             points_t7=points_t7,
             stop=bool(rows_t3[-1, 1] < STANDING_MPS),
-            emergency=bool(urgent) and speed > 2 * STANDING_MPS,
+            emergency=self._urgent_frames >= URGENT_FRAMES,
             reason=stop_reason or self._reason(situation, line, s, rows_t3),
             warnings=(*warnings, *light_warnings),
         )

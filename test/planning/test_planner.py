@@ -61,7 +61,9 @@ def test_plan_stops_before_a_box_on_the_path():
 @given(x=st.floats(8.0, 60.0), y=st.floats(-1.5, 1.5), yaw=st.floats(-3.1, 3.1), speed=st.floats(0.0, 8.0))
 def test_plan_never_passes_a_box_on_the_path(x, y, yaw, speed):
     box = actor(x, y, length=2.0, width=1.0, yaw=yaw, label=Label.UNKNOWN)
-    plan = planner().update(scene_of(box), ego_at(speed=speed), 0.0)
+    p = planner()
+    p.update(scene_of(box), ego_at(speed=speed), 0.0)
+    plan = p.update(scene_of(box), ego_at(speed=speed), 0.1)
     assert plan.emergency or plan.points_t7[-1, 1] + FRONT_M < x - 0.4
 
 
@@ -133,7 +135,9 @@ def test_light_of_unknown_state_is_said_and_passed():
 
 
 def test_obstacle_too_close_to_stop_in_comfort_is_an_emergency():
-    plan = planner().update(scene_of(actor(FRONT_M + 2.25 + 5.0, 0.0)), ego_at(speed=8.0), 0.0)
+    p, scene = planner(), scene_of(actor(FRONT_M + 2.25 + 5.0, 0.0))
+    assert not p.update(scene, ego_at(speed=8.0), 0.0).emergency
+    plan = p.update(scene, ego_at(speed=8.0), 0.1)
     assert plan.emergency
     assert plan.points_t7[0, 5] == pytest.approx(-5.0)
 
