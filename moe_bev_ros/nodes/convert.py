@@ -179,6 +179,13 @@ def object_to_msg(item: TrackedObject) -> m.Object:
     )
 
 
+def _label(value: int) -> Label:
+    try:
+        return Label(value)
+    except ValueError as err:
+        raise InputError(f'object label {value} is none of Object.msg; wanted {[int(label) for label in Label]}') from err
+
+
 def object_from_msg(message: m.Object) -> TrackedObject:
     """Object to TrackedObject.
 
@@ -192,7 +199,7 @@ def object_from_msg(message: m.Object) -> TrackedObject:
     yaw = math.atan2(2 * (q.w * q.z + q.x * q.y), norm - 2 * (q.y * q.y + q.z * q.z))
     return TrackedObject(
         track_id=int(message.track_id),
-        label=Label(message.label),
+        label=_label(message.label),
         score=float(message.score),
         box_7=np.array([p.x, p.y, p.z, size.x, size.y, size.z, yaw], np.float32),
         velocity_2=np.array([message.velocity.x, message.velocity.y], np.float32),

@@ -100,3 +100,8 @@ def test_an_odometry_with_a_zero_quaternion_is_refused() -> None:
     message.pose.pose.orientation.w = 0.0
     with pytest.raises(InputError, match='norm 0'):
         convert.ego_from_msg(message)
+
+
+def test_an_unknown_label_is_refused() -> None:
+    with pytest.raises(InputError, match='label 77'):
+        convert.object_from_msg(m.Object(label=77))
