@@ -108,9 +108,11 @@ def _texel(
     texels_p4: NDArray[np.uint8], levels_l3: NDArray[np.int64], frame_3: Array, x: float, y: float, footprint_m: float
 ) -> tuple[float, float, float]:
     """Colour of the ground at a place in map, from the level that fits the footprint; edge texels go on for ever."""
-    level = min(levels_l3.shape[0] - 1, max(0, int(np.log2(footprint_m / frame_3[2] + 1e-6) + 0.5)))
+    level, size = 0, frame_3[2]
+    while level + 1 < levels_l3.shape[0] and footprint_m > 1.4 * size:
+        level += 1
+        size *= 2.0
     start, height, width = levels_l3[level]
-    size = frame_3[2] * (1 << level)
     gx = min(max((x - frame_3[0]) / size - 0.5, 0.0), width - 1.001)
     gy = min(max((y - frame_3[1]) / size - 0.5, 0.0), height - 1.001)
     j, i = int(gx), int(gy)
@@ -149,8 +151,11 @@ def _surface(part_k: Array, ux: float, uy: float, uz: float, nz: float, up_sky: 
 @njit(cache=True, nogil=True, fastmath=True)
 def _sky(dz: float, towards_sun: float) -> tuple[float, float, float]:
     """Colour of the sky by the height of a unit direction, with a glow around the sun."""
-    height = min(1.0, max(0.0, dz) * 1.9) ** 0.7
-    glow = max(0.0, towards_sun) ** 24 * 60.0
+    height = np.sqrt(min(1.0, max(0.0, dz) * 1.5))
+    glow = 0.0
+    if towards_sun > 0.8:  # a power, by squaring
+        glow = (towards_sun * towards_sun) ** 2
+        glow = 60.0 * (glow * glow * glow) ** 2
     return 214.0 - 112.0 * height + glow, 226.0 - 74.0 * height + 0.9 * glow, 236.0 - 12.0 * height + 0.5 * glow
 
 
@@ -205,14 +210,14 @@ def shade_image(
             red, green, blue, clear = sky[0], sky[1], sky[2], 0.0
             if p >= 0:
                 red, green, blue = _lit(parts_pk[p], x, y, z, sun_3, dx * scale, dy * scale, dz * scale)
-                clear = np.exp(-depth / HAZE_M)
+                clear = HAZE_M / (HAZE_M + depth)
             elif depth < MISS:
                 footprint = depth / fx / np.sqrt(max(0.04, -dz * scale))
                 red, green, blue = _texel(texels_p4, levels_l3, frame_3, x, y, footprint)
                 shade = _sample(shadow_hw, (x - shadow_3[0]) / shadow_3[2] - 0.5, (y - shadow_3[1]) / shadow_3[2] - 0.5)
                 light = AMBIENT + 0.1 + DIFFUSE * sun_3[2] * (1.0 - shade / 255.0)
                 red, green, blue = red * light, green * light, blue * light
-                clear = np.exp(-depth / HAZE_M)
+                clear = HAZE_M / (HAZE_M + depth)
             image_hw3[v, u, 0] = min(255.0, red * clear + sky[0] * (1.0 - clear))
             image_hw3[v, u, 1] = min(255.0, green * clear + sky[1] * (1.0 - clear))
             image_hw3[v, u, 2] = min(255.0, blue * clear + sky[2] * (1.0 - clear))
