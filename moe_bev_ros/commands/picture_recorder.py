@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from moe_bev_ros import msg as m
+import moe_bev_ros.msg as m
 from moe_bev_ros.core.objects import TrackedObject
 from moe_bev_ros.core.se3 import Array, inverse, transform_points, yaw_of
 from moe_bev_ros.evaluation.pictures import Snapshot, draw_frame, strip

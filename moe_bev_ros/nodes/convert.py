@@ -13,7 +13,7 @@ from nav_msgs.msg import Odometry, Path
 from numpy.typing import NDArray
 from std_msgs.msg import Header
 
-from moe_bev_ros import msg as m
+import moe_bev_ros.msg as m
 from moe_bev_ros.core.command import Command, Gear
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.frame import CameraImages, EgoMotion, LidarPoints

@@ -11,7 +11,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
-from moe_bev_ros import msg as m
+import moe_bev_ros.msg as m
 from moe_bev_ros.evaluation.summary import RunLog
 from moe_bev_ros.nodes.base import HEARTBEAT_TOPIC, stamp_to_ns
 from moe_bev_ros.nodes.convert import command_from_msg, trace_from_msg

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 from tf2_msgs.msg import TFMessage
 
-from moe_bev_ros import msg as m
+import moe_bev_ros.msg as m
 from moe_bev_ros.core.objects import TrackedObject
 from moe_bev_ros.core.se3 import Array, quaternion_xyzw_of, se3_from_xy_yaw
 from moe_bev_ros.nodes.convert import BASE_LINK, header, object_to_msg, pose_to_msg, uint8_array

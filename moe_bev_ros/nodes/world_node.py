@@ -18,7 +18,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from tf2_msgs.msg import TFMessage
 
-from moe_bev_ros import msg as m
+import moe_bev_ros.msg as m
 from moe_bev_ros.control.pedal_map import Pedals, load_pedals
 from moe_bev_ros.core.command import Command, Vehicle
 from moe_bev_ros.core.errors import InputError
