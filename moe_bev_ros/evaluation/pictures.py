@@ -50,7 +50,7 @@ CLASS_COLOURS: dict[Label, Colour] = {
     Label.BICYCLE: (94, 220, 255),
     Label.TRAFFIC_CONE: (250, 240, 90),
     Label.BARRIER: (180, 180, 190),
-    Label.UNKNOWN: (150, 158, 172),
+    Label.UNKNOWN: (96, 104, 118),
 }
 
 
@@ -141,6 +141,8 @@ def _draw_camera(tile: Image, cameras: CameraImages, index: int, objects: Sequen
     camera_se3_base_link = inverse(cameras.base_link_se3_camera_n44[index])
     k = cameras.intrinsics_n33[index].astype(float) * scale
     for item in objects:
+        if item.label is Label.UNKNOWN:  # walls and hedges: their outlines would hide the street
+            continue
         corners_83 = _corners(item.box_7) @ camera_se3_base_link[:3, :3].T + camera_se3_base_link[:3, 3]
         _draw_box_edges(inner, corners_83, k, CLASS_COLOURS[item.label])
 
