@@ -343,6 +343,9 @@ def run(make_node: Callable[[], Any]) -> None:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except Exception:
+        if rclpy.ok():  # else: told to stop in the middle of a callback, which then found its handles closed
+            raise
     finally:
         executor.shutdown()
         node.destroy_node()
