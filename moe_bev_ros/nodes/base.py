@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import os
+import signal
 import sys
 import time
 import traceback
@@ -330,6 +331,7 @@ def _message_age_ns(info: Any) -> int:
 def run(make_node: Callable[[], Any]) -> None:
     """Spin one node in this process until it is told to stop: the body of every ``main``."""
     remove_abandoned_segments()
+    signal.signal(signal.SIGINT, lambda *_: None)  # KeyboardInterrupt would strike anywhere; rclpy ends the spinning
     rclpy.init()
     try:
         node = make_node()
