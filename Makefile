@@ -49,10 +49,12 @@ check: $(VENV)/.installed  ## format, lint, types, import rules, package.xml
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/check_package_xml.py
+	$(BIN)/python .ci/readme_tables.py --check
 
-format: $(VENV)/.installed  ## let ruff format and mend
+format: $(VENV)/.installed  ## let ruff mend, and write the README's tables
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/python .ci/readme_tables.py
 
 bench-nodes: $(VENV)/.installed  ## ms per image and per 100,000 points against bare np.frombuffer
 	$(BIN)/moe-bev bench nodes
