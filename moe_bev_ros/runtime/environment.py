@@ -51,10 +51,10 @@ def node_environment(base: Mapping[str, str]) -> dict[str, str]:
 
 def _ament_prefix() -> Path | None:
     try:
-        from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+        from ament_index_python.packages import get_package_prefix
     except ImportError:
         return None
     try:
         return Path(get_package_prefix(PACKAGE))
-    except (PackageNotFoundError, LookupError):
+    except (LookupError, OSError):  # not there; or AMENT_PREFIX_PATH is not set, as in a plain virtual environment
         return None

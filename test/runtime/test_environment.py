@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -31,3 +34,10 @@ def test_the_profile_holds_shared_memory_of_256_mb_beside_udp():
     space = '{http://www.eprosima.com}'
     assert {item.text for item in root.iter(f'{space}type')} == {'SHM', 'UDPv4'}
     assert [int(item.text) for item in root.iter(f'{space}segment_size')] == [256 * 2**20]
+
+
+def test_an_installed_package_is_found_without_an_ament_prefix_path() -> None:
+    code = 'import moe_bev_ros.runtime.environment as e; print(e._ament_prefix())'
+    env = {name: value for name, value in os.environ.items() if name != 'AMENT_PREFIX_PATH'}
+    result = subprocess.run([sys.executable, '-c', code], env=env, capture_output=True, text=True, check=False)
+    assert result.stdout.strip() == 'None', result.stderr
