@@ -93,7 +93,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Record until Ctrl-C or SIGTERM."""
     os.environ.update(node_environment(os.environ))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts what runs in its background with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     with BagWriter(args.out, args.storage) as writer:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         executor = SingleThreadedExecutor()

@@ -201,7 +201,8 @@ def _topic_and_count(text: str) -> tuple[str, int]:
 def main() -> None:
     """Play one bag in this process."""
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts what runs in its background with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     try:
         node = PlayerNode()
     except InputError as err:
