@@ -34,7 +34,9 @@ def table(params_type: type) -> str:
         low, high = field.metadata['low'], field.metadata['high']
         limits = '' if low is None and high is None else f'{low} to {high}'
         fixed = ' (read-only)' if field.metadata['read_only'] else ''
-        rows.append(f'| `{field.name}` | {f"`{default}`" if default else ""} | {limits} | {field.metadata["description"]}{fixed} |')
+        rows.append(
+            f'| `{field.name}` | {f"`{default}`" if default else ""} | {limits} | {field.metadata["description"]}{fixed} |'
+        )
     return '\n'.join(rows)
 
 
