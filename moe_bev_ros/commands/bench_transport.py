@@ -50,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one row per reliability; 1 when a reliable image was lost."""
-    profile = node_environment(os.environ)[PROFILE_VARIABLES[0]]
+    environment = node_environment(os.environ)
+    profile = environment.get(PROFILE_VARIABLES[0]) or environment.get(PROFILE_VARIABLES[1])
     _say(f'{args.cameras} cameras, {WIDTH} x {HEIGHT} rgb8, {args.rate:g} Hz, {args.seconds:g} s, two processes; {profile}')
     _say('reliability    sent  received  lost  p50 ms  p99 ms  max ms  rate Hz')
     lost = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from importlib.metadata import distributions
 from pathlib import Path
 
 from moe_bev_ros.core.errors import InputError
@@ -32,21 +33,23 @@ def config_dir() -> Path:
     raise InputError(f'no configuration in {" or ".join(map(str, candidates))}; install the package again')
 
 
+def profile_variable(base: Mapping[str, str]) -> str:
+    """Name of the variable from which this machine's Fast DDS takes its profile: it was renamed with Fast DDS 3 (Kilted)."""
+    before_3 = base.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy') or any(distributions(name='ros-fastrtps'))
+    return PROFILE_VARIABLES[1] if before_3 else PROFILE_VARIABLES[0]
+
+
 def node_environment(base: Mapping[str, str]) -> dict[str, str]:
     """Variables for a process that runs nodes: ``base`` with ours added; what the user has set stays.
 
     The transport profile makes big messages arrive. Threads that wait must sleep, and each pool gets its count, or several
     nodes on few cores starve each other (OpenMP spins by default).
     """
-    profile = str(config_dir() / 'fastdds.xml')
     threads = str(max(1, (os.cpu_count() or 1) // 2))
-    ours = {
-        **dict.fromkeys(PROFILE_VARIABLES, next((base[name] for name in PROFILE_VARIABLES if base.get(name)), profile)),
-        'OMP_WAIT_POLICY': 'PASSIVE',
-        **dict.fromkeys(THREAD_VARIABLES, threads),
-        'PYTHONUNBUFFERED': '1',
-    }
-    return {**ours, **base, **{name: ours[name] for name in PROFILE_VARIABLES if not base.get(name)}}
+    ours = {'OMP_WAIT_POLICY': 'PASSIVE', **dict.fromkeys(THREAD_VARIABLES, threads), 'PYTHONUNBUFFERED': '1'}
+    if not any(base.get(name) for name in PROFILE_VARIABLES):
+        ours[profile_variable(base)] = str(config_dir() / 'fastdds.xml')
+    return {**ours, **{name: value for name, value in base.items() if value or name not in ours}}
 
 
 def _ament_prefix() -> Path | None:

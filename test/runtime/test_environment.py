@@ -2,21 +2,21 @@ import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
-from moe_bev_ros.runtime.environment import PROFILE_VARIABLES, config_dir, node_environment
+from moe_bev_ros.runtime.environment import PROFILE_VARIABLES, config_dir, node_environment, profile_variable
 
 
-def test_the_shipped_profile_is_set_for_old_and_new_fast_dds():
-    environment = node_environment({})
-    assert {environment[name] for name in PROFILE_VARIABLES} == {str(config_dir() / 'fastdds.xml')}
-    assert Path(environment[PROFILE_VARIABLES[0]]).is_file()
+def test_the_shipped_profile_is_set_under_the_name_that_fast_dds_reads():
+    for distro, name in (('jazzy', 'FASTRTPS_DEFAULT_PROFILES_FILE'), ('', profile_variable({}))):
+        environment = node_environment({'ROS_DISTRO': distro})
+        assert environment[name] == str(config_dir() / 'fastdds.xml')
+        assert sum(variable in environment for variable in PROFILE_VARIABLES) == 1  # the other one only makes Fast DDS warn
 
 
 def test_what_the_user_has_set_is_kept():
     environment = node_environment({'FASTDDS_DEFAULT_PROFILES_FILE': '/own.xml', 'OMP_NUM_THREADS': '3', 'HOME': '/home/me'})
     assert environment['FASTDDS_DEFAULT_PROFILES_FILE'] == '/own.xml'
-    assert environment['FASTRTPS_DEFAULT_PROFILES_FILE'] == '/own.xml'
+    assert 'FASTRTPS_DEFAULT_PROFILES_FILE' not in environment
     assert environment['OMP_NUM_THREADS'] == '3'
     assert environment['HOME'] == '/home/me'
 
