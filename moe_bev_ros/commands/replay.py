@@ -17,7 +17,7 @@ from moe_bev_ros.evaluation.summary import frame_stamps, table, write_json
 from moe_bev_ros.nodes.player_node import EXIT_DAMAGED
 from moe_bev_ros.perception.pairing import PairingConfig
 from moe_bev_ros.runtime.environment import config_dir
-from moe_bev_ros.runtime.stack import NodeSpec, Stack, load_stack, with_parameters
+from moe_bev_ros.runtime.stack import NodeSpec, Stack, load_stack, with_parameters, with_params_file
 
 ANSWER_TIMEOUT_S = 15.0
 DIAGNOSTICS_S = 1.3  # counters travel once a second
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--loop', action='store_true', help='again and again, until Ctrl-C')
     parser.add_argument('--start', type=float, default=0.0, metavar='S', help='skip this much of the beginning [s]')
     parser.add_argument('--out', type=Path, metavar='DIR', help='for summary.json and the logs of the nodes')
+    parser.add_argument('--params', type=Path, metavar='FILE', help='parameter file laid over the shipped ones')
     parser.add_argument('--engage', action='store_true', help='let control follow the plan; only where no vehicle listens')
 
 
@@ -44,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
         streams = sensor_streams(bag.topics.values())
         topics = tuple(bag.topics)
     stack = replay_stack(load_stack(config_dir() / 'stack.yaml'), streams)
+    if args.params:
+        stack = with_params_file(stack, args.params)
     summary, damage = _replay(args, stack, streams, topics, work)
     write_json(work / 'summary.json', summary)
     say(table(summary))
