@@ -19,12 +19,14 @@ from scipy.optimize import linear_sum_assignment
 from moe_bev_ros.core.frame import EgoMotion
 from moe_bev_ros.core.objects import Detections, Forecast, Label, TrackedObject
 from moe_bev_ros.core.se3 import Array, inverse, yaw_of
+from moe_bev_ros.perception.motion_proof import empty_history, really_moves, remembered
 
 Ints = NDArray[np.int64]
 
 IMPOSSIBLE = 1e6
 GATE_SIGMAS = 3.5
 STAND_STILL_SIGMAS = 1.5
+COASTING_PROOFS = 5
 MAX_JUMP_M = 2.0
 NUM_FORECAST_STEPS = 6
 FORECAST_STEP_S = 0.5
@@ -41,6 +43,7 @@ class Motion:
         gate_m: farther from where it is expected, it is another one.
         max_speed: a faster track is fragments taken for one another, and its velocity is not believed [m/s].
         proof_m: it must have come so far from where it was born before it is said to move [m].
+        way_m: both ends of its box must have come so far within the last measurements [m].
     """
 
     acceleration: float
@@ -49,11 +52,12 @@ class Motion:
     gate_m: float
     max_speed: float
     proof_m: float = 0.0
+    way_m: float = 0.5
 
 
 VEHICLE = Motion(acceleration=5.0, initial_speed=8.0, position=0.35, gate_m=4.0, max_speed=60.0)
 TWO_WHEELER = Motion(acceleration=2.5, initial_speed=5.0, position=0.25, gate_m=3.0, max_speed=20.0)
-PEDESTRIAN = Motion(acceleration=2.0, initial_speed=1.5, position=0.15, gate_m=1.2, max_speed=4.0)
+PEDESTRIAN = Motion(acceleration=2.0, initial_speed=1.5, position=0.15, gate_m=1.2, max_speed=4.0, way_m=0.2)
 STATIC = Motion(acceleration=0.2, initial_speed=0.3, position=0.2, gate_m=1.0, max_speed=0.0)
 # What has no class is mostly a piece of a wall whose outline flickers: slow to believe that it moves.
 UNKNOWN = Motion(acceleration=0.8, initial_speed=1.5, position=0.4, gate_m=2.0, max_speed=15.0, proof_m=2.5)
@@ -114,6 +118,8 @@ class _Tracks:
     covariance_k44: Array = field(default_factory=lambda: np.zeros((0, 4, 4)))
     box_k5: Array = field(default_factory=lambda: np.zeros((0, 5)))
     birth_k2: Array = field(default_factory=lambda: np.zeros((0, 2)))
+    history_kh6: Array = field(default_factory=lambda: empty_history(0))
+    proofs: Ints = field(default_factory=lambda: np.zeros(0, np.int64))  # measurements in a row that show that it moves
     votes_kl: Array = field(default_factory=lambda: np.zeros((0, len(Label))))
     score: Array = field(default_factory=lambda: np.zeros(0))
     age: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -133,9 +139,9 @@ class _Tracks:
 _LABELS = tuple(Label)
 _LABEL_INDEX = {int(label): index for index, label in enumerate(_LABELS)}
 _KIND_OF_LABEL = np.array([_KINDS[id(MOTIONS[label])] for label in _LABELS])
-_ACCELERATION, _INITIAL_SPEED, _POSITION, _GATE_M, _MAX_SPEED, _PROOF_M = (
+_ACCELERATION, _INITIAL_SPEED, _POSITION, _GATE_M, _MAX_SPEED, _PROOF_M, _WAY_M = (
     np.array([getattr(MOTIONS[label], name) for label in _LABELS])
-    for name in ('acceleration', 'initial_speed', 'position', 'gate_m', 'max_speed', 'proof_m')
+    for name in ('acceleration', 'initial_speed', 'position', 'gate_m', 'max_speed', 'proof_m', 'way_m')
 )
 
 
@@ -200,6 +206,9 @@ class Tracker:
         shape = np.array([[elapsed_s**4 / 4, elapsed_s**3 / 2], [elapsed_s**3 / 2, elapsed_s**2]])
         noise_44 = np.kron(shape, np.eye(2))
         acceleration_k = _ACCELERATION[tracks.votes_kl.argmax(axis=1)]
+        # What is out of sight goes on only where it is known to move; else it is where it was seen last.
+        is_parked_k = (tracks.missed > 0) & ~self._moves()
+        tracks.state_k4[is_parked_k, 2:] = 0.0
         tracks.state_k4 = tracks.state_k4 @ transition.T
         tracks.covariance_k44 = transition @ tracks.covariance_k44 @ transition.T
         tracks.covariance_k44 += noise_44 * acceleration_k[:, None, None] ** 2
@@ -246,7 +255,9 @@ class Tracker:
         tracks.score[k] += 0.3 * (score_n[is_old_n] - tracks.score[k])
         tracks.hits[k] += 1
         tracks.missed[k] = 0
+        tracks.history_kh6[k] = remembered(tracks.history_kh6[k], (self._stamp_ns or 0) / 1e9, measured_m7[:, [0, 1, 3, 4, 6]])
         self._smooth_boxes(k, measured_m7)
+        self._judge_motion(k)
 
     def _smooth_boxes(self, k: Ints, measured_m7: Array) -> None:
         box_m5 = self._tracks.box_k5[k]
@@ -265,6 +276,8 @@ class Tracker:
         tracks = self._tracks
         is_unknown_k = np.array(_LABELS)[tracks.votes_kl.argmax(axis=1)] == Label.UNKNOWN
         allowed_k = np.where(is_unknown_k, self.config.max_missed_unknown, self.config.max_missed)
+        # Nothing is remembered for longer than it was seen: three views of a passing car are no car that stands there.
+        allowed_k = np.minimum(allowed_k, tracks.hits)
         allowed_k = np.where(tracks.hits >= self.config.confirm_hits, allowed_k, 0)
         self._tracks = tracks.take(tracks.missed <= allowed_k)
 
@@ -281,6 +294,8 @@ class Tracker:
             covariance_k44=covariance_n44,
             box_k5=measured_n7[:, 2:].copy(),
             birth_k2=measured_n7[:, :2].copy(),
+            history_kh6=remembered(empty_history(num), (self._stamp_ns or 0) / 1e9, measured_n7[:, [0, 1, 3, 4, 6]]),
+            proofs=np.zeros(num, np.int64),
             votes_kl=votes_nl,
             score=score_n.astype(float),
             age=np.ones(num, np.int64),
@@ -318,17 +333,26 @@ class Tracker:
             for k in range(len(tracks))
         )
 
-    def _believed_velocity(self) -> Array:
-        """(K, 2) velocity in the fixed frame; 0 where it does not stand out of its uncertainty, or lacks proof."""
+    def _judge_motion(self, k: Ints) -> None:
+        """Decide which of the tracks that were just seen move; the others keep what was decided when they were last seen."""
         tracks = self._tracks
-        velocity_k2 = tracks.state_k4[:, 2:]
-        deviation_k = np.sqrt(tracks.covariance_k44[:, [2, 3], [2, 3]].mean(axis=1))
-        speed_k = np.hypot(velocity_k2[:, 0], velocity_k2[:, 1])
-        is_moving_k = (speed_k > STAND_STILL_SIGMAS * deviation_k) & (tracks.hits >= self.config.confirm_hits)
-        label_k = tracks.votes_kl.argmax(axis=1)
-        is_moving_k &= speed_k <= _MAX_SPEED[label_k]
-        is_moving_k &= np.linalg.norm(tracks.state_k4[:, :2] - tracks.birth_k2, axis=1) >= _PROOF_M[label_k]
-        return np.where(is_moving_k[:, None], velocity_k2, 0.0)
+        velocity_m2 = tracks.state_k4[k, 2:]
+        deviation_m = np.sqrt(tracks.covariance_k44[k][:, [2, 3], [2, 3]].mean(axis=1))
+        speed_m = np.hypot(velocity_m2[:, 0], velocity_m2[:, 1])
+        label_m = tracks.votes_kl[k].argmax(axis=1)
+        is_moving_m = (speed_m > STAND_STILL_SIGMAS * deviation_m) & (tracks.hits[k] >= self.config.confirm_hits)
+        is_moving_m &= speed_m <= _MAX_SPEED[label_m]
+        is_moving_m &= np.linalg.norm(tracks.state_k4[k, :2] - tracks.birth_k2[k], axis=1) >= _PROOF_M[label_m]
+        is_moving_m &= really_moves(tracks.history_kh6[k], velocity_m2, _WAY_M[label_m])
+        tracks.proofs[k] = np.where(is_moving_m, tracks.proofs[k] + 1, 0)
+
+    def _moves(self) -> NDArray[np.bool_]:
+        """Which tracks are known to move; of those out of sight, only what was seen to move for a while."""
+        return np.asarray(self._tracks.proofs >= np.where(self._tracks.missed > 0, COASTING_PROOFS, 1))
+
+    def _believed_velocity(self) -> Array:
+        """(K, 2) velocity in the fixed frame; 0 where there is no proof that it moves."""
+        return np.where(self._moves()[:, None], self._tracks.state_k4[:, 2:], 0.0)
 
 
 def _moved(boxes_n7: Array, a_se3_b: Array) -> Array:

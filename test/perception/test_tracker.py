@@ -169,3 +169,24 @@ def test_covariance_turns_with_the_vehicle_and_shrinks_with_evidence():
 def test_settings_out_of_range_are_refused():
     with pytest.raises(ValueError, match='confirm_hits'):
         TrackerConfig(confirm_hits=0)
+
+
+def test_a_wall_that_comes_into_view_piece_by_piece_has_no_velocity():
+    tracker = Tracker()
+    for frame in range(1, 21):
+        length = 1.5 + 0.2 * frame
+        box = np.array([[20 + length / 2, 4, 0.8, length, 0.3, 1.5, 0]], np.float32)
+        found = Detections(
+            box, np.array([Label.CAR], np.uint8), np.full(1, 0.6, np.float32), np.full((1, 2), np.nan, np.float32)
+        )
+        (wall,) = tracker.update(found, frame * STEP_NS, ego(frame))
+        np.testing.assert_array_equal(wall.velocity_2, 0)
+
+
+def test_what_was_not_seen_to_move_for_long_waits_where_it_vanished():
+    tracker = Tracker()
+    (before,) = follow(tracker, Label.PEDESTRIAN, lambda t: (15, 4 - 1.3 * t, 0), 4, ego)
+    for frame in (5, 6, 7):
+        (hidden,) = tracker.update(seen(), frame * STEP_NS, ego(frame))
+    np.testing.assert_array_equal(hidden.velocity_2, 0)
+    np.testing.assert_allclose(hidden.box_7[:2], before.box_7[:2], atol=0.15)
