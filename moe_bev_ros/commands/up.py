@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Start the stack and look after it until Ctrl-C or SIGTERM."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: the background job of a shell ignores it otherwise
+        signal.signal(number, _interrupt)
     with Launcher(stack_of(args), node_environment(os.environ), log_dir=args.log_dir) as launcher:
         pids = ', '.join(f'{name} {pid}' for name, pid in launcher.pids.items())
         sys.stderr.write(f'[launcher] up: {pids}; Ctrl-C stops them\n')

@@ -12,6 +12,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifecycle_msgs.srv import ChangeState
 from nav2_msgs.srv import ManageLifecycleNodes
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -74,7 +75,8 @@ class LifecycleManager(Node):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_subscription(Heartbeat, HEARTBEAT_TOPIC, self._on_heartbeat, QoSProfile(depth=50))
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', QoSProfile(depth=10))
-        self.create_service(ManageLifecycleNodes, '~/manage_nodes', self._on_manage_nodes)
+        while_waiting = ReentrantCallbackGroup()  # else nothing would run until a command is answered
+        self.create_service(ManageLifecycleNodes, '~/manage_nodes', self._on_manage_nodes, callback_group=while_waiting)
         self.create_service(Trigger, '~/is_active', self._on_is_active)
         self.create_timer(TICK_PERIOD_S, self._tick, clock=steady)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._send_diagnostics, clock=steady)

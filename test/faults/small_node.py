@@ -18,8 +18,8 @@ class SmallParams:
 
 
 class SmallNode(StackNode[SmallParams]):
-    def __init__(self) -> None:
-        super().__init__('small_node', SmallParams)
+    def __init__(self, name: str = 'small_node') -> None:
+        super().__init__(name, SmallParams)
 
     def setup(self) -> None:
         output = self.advertise(UInt64, '~/output/number')
