@@ -1,0 +1,34 @@
+"""What the graph of the running stack shows."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from harness import ros
+from moe_bev_ros.msg import VehicleCommand
+from moe_bev_ros.runtime.environment import config_dir, node_environment
+from moe_bev_ros.runtime.processes import Launcher
+from moe_bev_ros.runtime.stack import WORLD, load_stack, sim_stack
+
+TRUTH = '/moe_bev/world/truth'
+
+
+def test_no_node_of_the_stack_can_see_the_truth(tmp_path: Path) -> None:
+    stack = sim_stack(load_stack(config_dir() / 'stack.yaml'), config_dir())
+    names = {spec.name for spec in stack.nodes}
+    with Launcher(stack, node_environment(os.environ), log_dir=tmp_path), ros() as h:
+
+        def commands_flow() -> bool:
+            return h.peer.count_publishers(TRUTH) == 1 and len(commands) > 5
+
+        commands = h.listen(VehicleCommand, '/moe_bev/vehicle_command')
+        h.spin_until(commands_flow, timeout_s=60.0)
+        graph = dict(h.peer.get_node_names_and_namespaces())
+        assert names <= set(graph)
+        assert h.peer.get_subscriptions_info_by_topic(TRUTH) == []
+        for name in names:
+            heard = dict(h.peer.get_subscriber_names_and_types_by_node(name, '/'))
+            assert 'moe_bev_ros/msg/WorldTruth' not in {kind for kinds in heard.values() for kind in kinds}, name
+        spoken = dict(h.peer.get_publisher_names_and_types_by_node(WORLD, '/'))
+        assert [topic for topic, kinds in spoken.items() if kinds == ['moe_bev_ros/msg/WorldTruth']] == [TRUTH]
