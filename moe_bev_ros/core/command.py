@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -42,6 +43,9 @@ class Command:
     def __post_init__(self) -> None:
         if not (0.0 <= self.throttle <= 1.0 and 0.0 <= self.brake <= 1.0):
             raise ValueError(f'pedals must lie in [0, 1], got throttle {self.throttle}, brake {self.brake}')
+        wanted = (self.steering_angle_rad, self.acceleration_mps2, self.speed_mps)
+        if not all(math.isfinite(value) for value in wanted):
+            raise ValueError(f'steering angle, acceleration and speed must be finite, got {wanted}')
         if self.throttle > 0.0 and self.brake > 0.0:
             raise ValueError(f'throttle {self.throttle} and brake {self.brake} must not both be above 0')
 

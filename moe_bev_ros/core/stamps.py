@@ -24,12 +24,16 @@ class StampGuard:
 
     last_ns: int | None = None
 
-    def check(self, stamp_ns: int) -> Stamp:
-        """Classify a stamp and remember it, unless it is REPEATED."""
+    def check(self, stamp_ns: int, silence_ns: int = 0) -> Stamp:
+        """Classify a stamp and remember it, unless it is REPEATED.
+
+        Args:
+            silence_ns: steady time since the message before; after a long silence a stamp that went on with it is no jump.
+        """
         last_ns = self.last_ns
         if last_ns is not None and last_ns - LATE_S * 1e9 < stamp_ns <= last_ns:
             return Stamp.REPEATED
         self.last_ns = stamp_ns
-        if last_ns is None or last_ns < stamp_ns <= last_ns + FORWARD_S * 1e9:
+        if last_ns is None or last_ns < stamp_ns <= last_ns + FORWARD_S * 1e9 + silence_ns:
             return Stamp.NEXT
         return Stamp.BACK if stamp_ns < last_ns else Stamp.FORWARD

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import signal
 import sys
 import time
@@ -23,14 +24,16 @@ from lifecycle_msgs.msg import State
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.validate_topic_name import validate_topic_name
 
 from moe_bev_ros.core.errors import InputError
-from moe_bev_ros.core.stamps import Stamp, StampGuard
+from moe_bev_ros.core.stamps import FORWARD_S, Stamp, StampGuard
 from moe_bev_ros.msg import Heartbeat
 from moe_bev_ros.nodes.params import declare, on_change, param  # noqa: F401
 from moe_bev_ros.runtime.health import InputHealth
@@ -46,6 +49,7 @@ HEARTBEAT_TOPIC = '/moe_bev/heartbeat'
 HEARTBEAT_PERIOD_S = 0.2
 DIAGNOSTICS_PERIOD_S = 1.0
 WARN_PERIOD_S = 2.0
+WARNINGS_KEPT = 200
 
 
 class StackNode(LifecycleNode, Generic[P]):
@@ -58,10 +62,10 @@ class StackNode(LifecycleNode, Generic[P]):
         self.params_type = params_type
         self.params: P = declare(self, params_type)
         on_change(self, params_type, self._accept_params)
-        self.counters: dict[str, int] = {'dropped_by_policy': 0, 'rejected': 0}
+        self.counters: dict[str, int] = {'dropped_by_policy': 0, 'rejected': 0, 'failures': 0}
         self.inputs: dict[str, InputHealth] = {}
         self._stamp_guards: dict[str, StampGuard] = {}
-        self._warned_at: dict[str, float] = {}
+        self._said: dict[str, tuple[float, str]] = {}  # kind of warning: when, and its text
         self._subscriptions_made: list[Any] = []
         self._publishers_made: list[Any] = []
         self._timers_made: list[Any] = []
@@ -120,20 +124,22 @@ class StackNode(LifecycleNode, Generic[P]):
             period_s: expected time between two messages; diagnostics warn after five times that; 0: not periodic.
             many_publishers: more than one publisher is normal on this topic.
         """
+        try:
+            validate_topic_name(topic)
+        except InvalidTopicNameException as err:
+            raise InputError(f'{topic!r} is no name of a topic: {" ".join(str(err).split())}') from err
         name = self.resolve_topic_name(topic)
         health = InputHealth(name, required=required, period_s=period_s, many_publishers=many_publishers)
         self.inputs[name] = health
         guard = self._stamp_guards.setdefault(name, StampGuard()) if stamped else None
 
         def guarded(message: Any, info: Any) -> None:
+            now_s = time.monotonic()
+            silence_s = now_s - health.last_s
+            health.received(now_s)
             receive_ns = time.monotonic_ns() - _message_age_ns(info)
-            health.received(time.monotonic())
-            if not self.is_active or (guard is not None and not self._stamp_accepted(guard, message, name)):
-                return
-            try:
-                callback(message, receive_ns)
-            except InputError as err:
-                self.reject(name, str(err))
+            if self.is_active and (guard is None or self._stamp_accepted(guard, message, name, silence_s)):
+                self._defended(name, lambda: callback(message, receive_ns))
 
         self._make_subscription(msg_type, name, guarded, copy.copy(qos), QoSOverridingOptions.with_default_policies())
 
@@ -142,7 +148,7 @@ class StackNode(LifecycleNode, Generic[P]):
 
         def guarded() -> None:
             if self.is_active:
-                callback()
+                self._defended(f'timer of {period_s:g} s', callback)
 
         clock = self.steady_clock if steady else self.get_clock()
         self._timers_made.append(self.create_timer(period_s, guarded, clock=clock))
@@ -155,11 +161,14 @@ class StackNode(LifecycleNode, Generic[P]):
         self.warn_slowly(f'{topic}: {fact}')
 
     def warn_slowly(self, text: str) -> None:
-        """Log a warning, the same text at most once in WARN_PERIOD_S."""
-        now = time.monotonic()
-        if now - self._warned_at.get(text, -1e9) >= WARN_PERIOD_S:
-            self._warned_at[text] = now
+        """Log a warning; texts that differ in numbers only, at most once in WARN_PERIOD_S."""
+        if self._is_due(text):
             self.get_logger().warning(text)
+
+    @property
+    def warnings(self) -> list[str]:
+        """The last text of each kind of warning, the newest at the end."""
+        return [text for _, text in self._said.values()]
 
     @property
     def is_active(self) -> bool:
@@ -267,10 +276,42 @@ class StackNode(LifecycleNode, Generic[P]):
 
     # Guards ------------------------------------------------------------------------------------------------------------
 
-    def _stamp_accepted(self, guard: StampGuard, message: Any, topic: str) -> bool:
-        stamp_ns = stamp_to_ns(message.header.stamp)
-        last_ns = guard.last_ns
-        verdict = guard.check(stamp_ns)
+    def _defended(self, what: str, work: Callable[[], None]) -> None:
+        """What leaves a callback ends the process. Memory that may be half changed is forgotten: a driven vehicle brakes."""
+        try:
+            work()
+        except InputError as err:
+            self.reject(what, str(err))
+        except Exception as err:
+            if not self.context.ok():  # told to stop in the middle of the callback
+                raise
+            self.counters['failures'] += 1
+            self.reject(what, f'{type(err).__name__}: {err}; everything from before is forgotten; report this as a bug')
+            if self._is_due(f'{what}\n{type(err).__name__}'):
+                self.get_logger().error(traceback.format_exc())
+            self._forget_all()
+
+    def _is_due(self, text: str) -> bool:
+        now_s, kind = time.monotonic(), re.sub(r'(?<![\w/])-?\d+(\.\d+)?', '#', text)
+        said_s, _ = self._said.pop(kind, (-1e9, ''))
+        is_due = now_s - said_s >= WARN_PERIOD_S
+        self._said[kind] = (now_s if is_due else said_s, text)
+        if len(self._said) > WARNINGS_KEPT:
+            del self._said[next(iter(self._said))]
+        return is_due
+
+    def _stamp_accepted(self, guard: StampGuard, message: Any, topic: str, silence_s: float) -> bool:
+        stamp, now_ns, last_ns = message.header.stamp, self.now_ns(), guard.last_ns
+        stamp_ns = stamp_to_ns(stamp)
+        fact = ''
+        if stamp_ns <= 0 or stamp.nanosec >= 1_000_000_000:
+            fact = f'stamp {stamp.sec} s {stamp.nanosec} ns is no time; fill in the header'
+        elif now_ns and stamp_ns > now_ns + FORWARD_S * 1e9:
+            fact = f'stamp lies {(stamp_ns - now_ns) / 1e9:.3f} s in the future; message dropped; check the clocks'
+        if fact:
+            self.reject(topic, fact)
+            return False
+        verdict = guard.check(stamp_ns, round(silence_s * 1e9))
         if verdict is Stamp.REPEATED:
             self.reject(topic, f'stamp {stamp_ns / 1e9:.3f} s is not after {(last_ns or 0) / 1e9:.3f} s; message dropped')
             return False
@@ -286,8 +327,12 @@ class StackNode(LifecycleNode, Generic[P]):
             self._forget_all()
 
     def _accept_params(self, params: P) -> None:
-        self.params = params
-        self.params_changed()
+        before, self.params = self.params, params
+        try:
+            self.params_changed()
+        except ValueError:
+            self.params = before
+            raise
 
     # Heartbeat and diagnostics -----------------------------------------------------------------------------------------
 

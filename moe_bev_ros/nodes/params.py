@@ -78,7 +78,7 @@ def on_change(node: Node, params_type: type[T], accept: Callable[[T], None]) -> 
             return SetParametersResult(successful=True)
         try:
             accept(read(node, params_type, changed))
-        except InputError as err:
+        except ValueError as err:
             return SetParametersResult(successful=False, reason=str(err))
         return SetParametersResult(successful=True)
 

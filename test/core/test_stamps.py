@@ -22,3 +22,9 @@ def test_a_bag_loop_is_a_jump_back_and_goes_on_from_there() -> None:
 
 def test_a_stamp_far_ahead_is_a_jump_and_the_return_too() -> None:
     assert verdicts(5.0, 500.0, 5.1) == [Stamp.NEXT, Stamp.FORWARD, Stamp.BACK]
+
+
+def test_a_stamp_that_went_on_with_a_long_silence_is_no_jump() -> None:
+    guard = StampGuard(0)
+    assert guard.check(60_000_000_000, silence_ns=60_000_000_000) is Stamp.NEXT
+    assert guard.check(120_000_000_000, silence_ns=1_000_000_000) is Stamp.FORWARD

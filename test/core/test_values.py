@@ -19,6 +19,11 @@ def test_a_pedal_beyond_its_range_is_refused() -> None:
         Command(throttle=1.5, brake=0.0, steering_angle_rad=0.0, acceleration_mps2=0.0, speed_mps=0.0)
 
 
+def test_a_steering_angle_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(ValueError, match='finite'):
+        Command(0.0, 0.5, steering_angle_rad=float('nan'), acceleration_mps2=0.0, speed_mps=0.0)
+
+
 def test_a_plan_with_one_point_or_nan_is_refused() -> None:
     with pytest.raises(ValueError, match='points_t7'):
         Plan(0, 'map', np.zeros((1, 7)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,16 +51,26 @@ class EchoNode(StackNode[EchoParams]):
     def on_path(self, message: Path, receive_ns: int) -> None:
         if not message.poses:
             raise InputError('path without poses; send at least one')
+        if message.header.frame_id == 'bug':
+            raise IndexError('list index out of range')
         self.out.publish(message)
+
+    def params_changed(self) -> None:
+        if self.params.gain == 1.75:
+            raise ValueError('gain 1.75 does not go with what is set up')
 
     def forget(self) -> None:
         self.forgotten += 1
 
+    def on_timer(self) -> None:
+        self.ticks = getattr(self, 'ticks', 0) + 1
+        raise KeyError('nothing there')
 
-def path(stamp_ns: int, *, poses: int = 1) -> Path:
+
+def path(stamp_ns: int, *, poses: int = 1, frame_id: str = 'map') -> Path:
     from geometry_msgs.msg import PoseStamped
 
-    return Path(header=header(stamp_ns, 'map'), poses=[PoseStamped()] * poses)
+    return Path(header=header(stamp_ns, frame_id), poses=[PoseStamped()] * poses)
 
 
 def last_status(messages: list[DiagnosticArray]) -> Any:
@@ -94,6 +105,68 @@ def test_a_bad_message_is_named_in_diagnostics_and_the_next_one_passes() -> None
         assert last_status(diagnostics).level == DiagnosticStatus.WARN
         publisher.publish(path(2 * SECOND))
         h.spin_until(lambda: len(received) == 1)
+
+
+def test_an_unforeseen_error_in_a_callback_is_logged_and_forgets_but_does_not_end_the_node() -> None:
+    with ros() as h:
+        node = h.start(EchoNode)
+        received = h.listen(Path, '/echo/output/path')
+        publisher = h.talk(Path, '/echo/input/path')
+        h.spin_until(lambda: node.out.get_subscription_count() > 0)
+        forgotten = node.forgotten
+        publisher.publish(path(1 * SECOND, frame_id='bug'))
+        h.spin_until(lambda: node.counters['failures'] == 1)
+        assert node.forgotten == forgotten + 1
+        assert any('/echo/input/path: IndexError: list index' in text for text in node.warnings)
+        publisher.publish(path(2 * SECOND))
+        h.spin_until(lambda: len(received) == 1)
+        assert received[0].header.stamp.sec == 2
+
+
+def test_an_unforeseen_error_in_a_timer_does_not_end_the_node() -> None:
+    with ros() as h:
+        node = h.start(EchoNode)
+        node.every(0.01, node.on_timer, steady=True)
+        h.spin_until(lambda: node.counters['failures'] > 2)
+        assert any('timer of 0.01 s: KeyError' in text for text in node.warnings)
+
+
+def test_a_stamp_that_is_no_time_or_lies_in_the_future_is_refused_and_changes_nothing() -> None:
+    with ros() as h:
+        node = h.start(EchoNode)
+        received = h.listen(Path, '/echo/output/path')
+        publisher = h.talk(Path, '/echo/input/path')
+        h.spin_until(lambda: node.out.get_subscription_count() > 0)
+        publisher.publish(path(1 * SECOND))
+        h.spin_until(lambda: len(received) == 1)
+        forgotten = node.forgotten
+        not_a_time = path(2 * SECOND)
+        not_a_time.header.stamp.nanosec = 2**32 - 1
+        future = path(time.time_ns() + 3600 * SECOND)
+        cases = ((path(0), 'stamp 0 s 0 ns is no time'), (not_a_time, 'stamp 2 s 4294967295 ns'), (future, 'stamp lies 3'))
+        for count, (bad, fact) in enumerate(cases, start=1):
+            publisher.publish(bad)
+            h.spin_until(lambda count=count: node.counters['rejected'] == count)
+            assert node.warnings[-1].startswith(f'/echo/input/path: {fact}')
+        assert node.forgotten == forgotten
+        publisher.publish(path(2 * SECOND))
+        h.spin_until(lambda: len(received) == 2)
+
+
+def test_texts_that_differ_in_numbers_only_are_said_once_and_topics_are_told_apart() -> None:
+    with ros() as h:
+        node = h.start(EchoNode)
+        for index in range(500):
+            node.reject('/cam/0', f'stamp {index / 10:.3f} s is old')
+        node.reject('/cam/1', 'stamp 1.000 s is old')
+        assert node.warnings == ['/cam/0: stamp 49.900 s is old', '/cam/1: stamp 1.000 s is old']
+
+
+def test_a_name_that_no_topic_may_have_is_refused_with_the_fact() -> None:
+    with ros() as h:
+        node = h.start(EchoNode)
+        with pytest.raises(InputError, match='is no name of a topic'):
+            node.subscribe(Path, '/camera 1/image', node.on_path)
 
 
 def test_diagnostics_speak_when_nothing_ever_comes() -> None:
@@ -168,6 +241,9 @@ def test_parameters_change_live_as_a_whole_or_not_at_all() -> None:
         assert not refused.successful
         assert 'does not go' in refused.reason
         assert not node.set_parameters([Parameter('count', value=4)])[0].successful
+        assert node.params == EchoParams(0.5, ('a', 'b'), 3)
+        assert not node.set_parameters([Parameter('gain', value=1.75)])[0].successful
+        assert not node.set_parameters([Parameter('gain', value=float('nan'))])[0].successful
         assert node.params == EchoParams(0.5, ('a', 'b'), 3)
 
 

@@ -78,7 +78,7 @@ def start(harness: Harness) -> tuple[CameraNode, list[CameraBundle]]:
 
 
 def warnings_of(node: CameraNode) -> str:
-    return ' | '.join(node._warned_at)
+    return ' | '.join(node.warnings)
 
 
 def second(index: float) -> int:
@@ -305,7 +305,7 @@ def test_a_refused_change_at_run_time_leaves_the_node_working() -> None:
 
 
 def test_topics_follow_the_conventions() -> None:
-    params = CameraParams(image_topics=('/a/image_raw/compressed',) * 6)
+    params = CameraParams(camera_names=('a',), anchor_camera='a', image_topics=('/a/image_raw/compressed',))
     assert params.info_topic(0) == '/a/camera_info'
     assert CameraParams().info_topic(1) == '/sensing/camera/CAM_FRONT_RIGHT/camera_info'
 

@@ -64,7 +64,7 @@ def last(harness, received, count=1):
 
 
 def warnings_of(node):
-    return list(node._warned_at)
+    return node.warnings
 
 
 def test_a_cloud_becomes_a_sweep_in_base_link():
