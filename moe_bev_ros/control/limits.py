@@ -11,6 +11,8 @@ import numpy as np
 
 from moe_bev_ros.core.command import Vehicle
 
+STANDING_MPS = 0.05
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -37,6 +39,8 @@ def limited(wanted: Motion, before: Motion, speed_mps: float, dt_s: float, limit
     acceleration = np.clip(wanted.acceleration_mps2, -limits.max_deceleration_mps2, limits.max_acceleration_mps2)
     lowest = before.acceleration_mps2 - limits.max_braking_jerk_mps3 * dt_s
     highest = before.acceleration_mps2 + limits.max_jerk_mps3 * dt_s
+    if speed_mps < STANDING_MPS and acceleration > 0.0:  # nobody feels how fast a standing vehicle's brake is released
+        highest = max(highest, 0.0)
     acceleration = np.clip(acceleration, lowest, highest)
     steering = limited_steering(wanted.steering_angle_rad, before, speed_mps, dt_s, limits, vehicle)
     return Motion(float(acceleration), steering)

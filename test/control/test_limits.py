@@ -11,7 +11,7 @@ WISHES = st.builds(Motion, st.floats(-30.0, 30.0), st.floats(-2.0, 2.0))
 PAST = st.builds(Motion, st.floats(-5.0, 3.0), st.floats(-0.6, 0.6))
 
 
-@given(WISHES, PAST, st.floats(0.0, 30.0), st.floats(0.001, 0.2))
+@given(WISHES, PAST, st.floats(0.05, 30.0), st.floats(0.001, 0.2))
 def test_no_wish_gets_past_a_limit(wanted, before, speed, dt):
     result = limited(wanted, before, speed, dt, LIMITS, VEHICLE)
     change = result.acceleration_mps2 - before.acceleration_mps2
@@ -33,3 +33,13 @@ def test_no_time_means_no_change():
 def test_a_curve_slows_to_its_lateral_acceleration():
     assert curve_speed_mps(-0.05, LIMITS) == pytest.approx(10.0)
     assert curve_speed_mps(0.0, LIMITS) == LIMITS.max_speed_mps
+
+
+def test_a_standing_vehicle_releases_its_brake_at_once_and_starts_off_gently():
+    braking = Motion(acceleration_mps2=-8.0)
+    first = limited(Motion(acceleration_mps2=2.0), braking, 0.0, 0.02, LIMITS, VEHICLE)
+    assert first.acceleration_mps2 == 0.0
+    second = limited(Motion(acceleration_mps2=2.0), first, 0.0, 0.02, LIMITS, VEHICLE)
+    assert second.acceleration_mps2 == pytest.approx(0.1)
+    rolling = limited(Motion(acceleration_mps2=2.0), braking, 1.0, 0.02, LIMITS, VEHICLE)
+    assert rolling.acceleration_mps2 == pytest.approx(-7.9)
