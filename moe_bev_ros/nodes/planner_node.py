@@ -49,7 +49,7 @@ class PlannerParams:
     )
     cruise_speed: float = param(8.0, 'never faster [m/s]', low=0.0, high=40.0)
     max_lateral_acceleration: float = param(2.0, 'slows down in curves [m/s2]', low=0.1, high=9.8)
-    acceleration: float = param(1.5, 'IDM a, on a free road [m/s2]', low=0.1, high=5.0)
+    acceleration: float = param(2.0, 'IDM a, on a free road [m/s2]', low=0.1, high=5.0)
     deceleration: float = param(2.0, 'IDM b, comfortable [m/s2]', low=0.1, high=5.0)
     headway: float = param(1.5, 'IDM T, behind a moving lead [s]', low=0.1, high=5.0)
     max_deceleration: float = param(5.0, 'hardest braking in a plan [m/s2]', low=0.5, high=9.8)
