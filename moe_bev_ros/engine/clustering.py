@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 import cv2
@@ -25,6 +26,7 @@ from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.engine.base import BevGrid, EngineOutput, Segmentation
 from moe_bev_ros.engine.box_fit import fit_rectangles
 from moe_bev_ros.engine.ground import Ground, estimate_ground
+from moe_bev_ros.engine.sight import Sight
 from moe_bev_ros.engine.size_classes import UNKNOWN_SCORE, classify, complete, inside_a_vehicle, pieces_of_rows
 
 Floats = NDArray[np.float32]
@@ -43,6 +45,8 @@ class ClusteringConfig:
         ground_margin_m: lower points are ground; grows with the distance by ground_margin_per_m.
         clearance_m: higher points (trees, bridges) connect nothing; those up to top_m only tell how tall a cluster is that
             reaches up to there.
+        max_seen_through: share of a box that the laser may see through; above, a cluster is several things, and a partly
+            seen road user is not grown to its usual size. Clusters narrower than looked_through_width_m are not asked.
         max_boxes: the farthest boxes are left out beyond this number.
     """
 
@@ -59,6 +63,8 @@ class ClusteringConfig:
     max_length_m: float = 18.0
     max_width_m: float = 3.4
     tile_m: float = 2.5
+    looked_through_width_m: float = 0.5
+    max_seen_through: float = 0.15
     max_boxes: int = 200
 
 
@@ -126,9 +132,10 @@ class ClusteringEngine:
         height_n = xyz_n3[:, 2] - ground.height_at(xyz_n3[:, :2])
         is_obstacle_n = self._is_obstacle(xyz_n3, height_n)
         clock.append(time.perf_counter())
-        clusters = self._clusters(xyz_n3, height_n, is_obstacle_n, frame.ego)
+        sight = Sight.of(xyz_n3[:, :2], is_obstacle_n)
+        clusters = self._clusters(xyz_n3, height_n, is_obstacle_n, frame.ego, sight)
         clock.append(time.perf_counter())
-        detections = self._detections(clusters, ground)
+        detections = self._detections(clusters, ground, sight)
         clock.append(time.perf_counter())
         segmentation = self._occupancy(xyz_n3, height_n, is_obstacle_n)
         clock.append(time.perf_counter())
@@ -144,13 +151,16 @@ class ClusteringEngine:
 
     # Clusters ----------------------------------------------------------------------------------------------------------
 
-    def _clusters(self, xyz_n3: Floats, height_n: Floats, is_obstacle_n: Bools, ego: EgoMotion | None) -> _Clusters:
+    def _clusters(
+        self, xyz_n3: Floats, height_n: Floats, is_obstacle_n: Bools, ego: EgoMotion | None, sight: Sight
+    ) -> _Clusters:
         cells = self._cells(xyz_n3, height_n, is_obstacle_n)
         cells = replace(cells, top_c=self._true_tops(xyz_n3, height_n, cells))
         occupied = np.zeros((self._side, self._side), np.uint8)
         occupied.ravel()[cells.index_c] = 1
         labels = _components(self._grown(occupied))
-        found, rest = self._fit(cells, labels.ravel()[cells.index_c].astype(np.int64), self._is_road_user_sized)
+        is_solid = partial(self._is_solid_road_user, sight)
+        found, rest = self._fit(cells, labels.ravel()[cells.index_c].astype(np.int64), is_solid)
         parts = [found]
         if len(rest):
             occupied[:] = 0
@@ -223,6 +233,12 @@ class ClusteringEngine:
         _, _, length_k, width_k, _ = clusters.rectangles_k5.T
         return (length_k <= self.config.max_length_m) & (width_k <= self.config.max_width_m)
 
+    def _is_solid_road_user(self, sight: Sight, clusters: _Clusters) -> Bools:
+        """Of the size of a road user, and not two things that were connected: those one can look through between them."""
+        is_wide_k = clusters.rectangles_k5[:, 3] > self.config.looked_through_width_m
+        is_hollow_k = is_wide_k & (sight.seen_through(clusters.rectangles_k5) > self.config.max_seen_through)
+        return self._is_road_user_sized(clusters) & ~is_hollow_k
+
     def _stands_out(self, clusters: _Clusters) -> Bools:
         """Whether a part of something large looks like a vehicle or a person beside it, not like a part of a hedge."""
         _, _, length_k, width_k, _ = clusters.rectangles_k5.T
@@ -246,7 +262,7 @@ class ClusteringEngine:
 
     # Boxes -------------------------------------------------------------------------------------------------------------
 
-    def _detections(self, clusters: _Clusters, ground: Ground) -> Detections:
+    def _detections(self, clusters: _Clusters, ground: Ground, sight: Sight) -> Detections:
         config = self.config
         is_thing_k = (clusters.count_k >= config.min_points) & (clusters.top_k > config.min_height_m)
         clusters = clusters.take(is_thing_k & (clusters.bottom_k < config.max_bottom_m))
@@ -255,7 +271,9 @@ class ClusteringEngine:
         label_k, score_k = classify(visible_k5[:, 2], visible_k5[:, 3], clusters.top_k, clusters.count_k)
         label_k[~clusters.is_road_user_k] = Label.UNKNOWN
         score_k[~clusters.is_road_user_k] = UNKNOWN_SCORE
-        rectangles_k5 = complete(visible_k5, label_k)
+        whole_k5 = complete(visible_k5, label_k)
+        is_empty_k = sight.seen_through(whole_k5) > config.max_seen_through
+        rectangles_k5 = np.where(is_empty_k[:, None], visible_k5, whole_k5)
         bottom_k = ground.height_at(rectangles_k5[:, :2])
         x, y, length, width, yaw = rectangles_k5.T
         boxes_k7 = np.column_stack([x, y, bottom_k + clusters.top_k / 2, length, width, clusters.top_k, yaw])
