@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from moe_bev_ros.core.se3 import Array
 
 KEPT = 12
+TYPICAL_OF = 5
 LEAST_COUNT = 4
 LEAST_SHARE = 0.5  # of the speed that the slower end must have
 SIGNIFICANT = 3.0  # standard errors
@@ -31,6 +32,22 @@ def remembered(history_kh6: Array, now_s: float, boxes_k5: Array) -> Array:
     """History with one more measurement (x, y, length, width, yaw) each; the oldest falls out."""
     rows_k6 = np.column_stack([np.full(len(boxes_k5), now_s), boxes_k5])
     return np.concatenate([history_kh6[:, 1:], rows_k6[:, None]], axis=1)
+
+
+def typical_box(history_kh6: Array) -> Array:
+    """(K, 5) x, y, length, width, yaw: of the last TYPICAL_OF measurements the one that is most like the others (the medoid).
+
+    So a bad box now and then counts nothing, and place, size and heading belong together; means or medians of each would put
+    a box where none was measured.
+    """
+    recent_kh5 = history_kh6[:, -TYPICAL_OF:, 1:]
+    offset_khi5 = np.abs(recent_kh5[:, :, None] - recent_kh5[:, None])
+    turn_khi = np.abs((offset_khi5[..., 4] + np.pi / 2) % np.pi - np.pi / 2)
+    unlike_khi = offset_khi5[..., :4].sum(axis=-1) + turn_khi * recent_kh5[:, None, :, 2]
+    unlike_kh = np.where(np.isfinite(recent_kh5[..., 0]), np.nansum(unlike_khi, axis=2), np.inf)
+    newest_first_kh = unlike_kh[:, ::-1]
+    best_k = recent_kh5.shape[1] - 1 - newest_first_kh.argmin(axis=1)
+    return np.asarray(recent_kh5[np.arange(len(best_k)), best_k])
 
 
 def really_moves(history_kh6: Array, velocity_k2: Array, least_way_m_k: Array) -> NDArray[np.bool_]:

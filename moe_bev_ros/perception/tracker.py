@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from moe_bev_ros.core.frame import EgoMotion
 from moe_bev_ros.core.objects import Detections, Forecast, Label, TrackedObject
 from moe_bev_ros.core.se3 import Array, inverse, yaw_of
-from moe_bev_ros.perception.motion_proof import empty_history, really_moves, remembered
+from moe_bev_ros.perception.motion_proof import TYPICAL_OF, empty_history, really_moves, remembered, typical_box
 
 Ints = NDArray[np.int64]
 
@@ -111,13 +111,15 @@ class TrackerConfig:
 
 @dataclass
 class _Tracks:
-    """All tracks as arrays; ``box_k5`` is z, length, width, height, yaw in the fixed frame."""
+    """All tracks as arrays, in the fixed frame: ``box_k5`` is z, length, width, height, yaw; ``rest_k5`` is x, y, length,
+    width, yaw of what stands."""
 
     track_id: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     state_k4: Array = field(default_factory=lambda: np.zeros((0, 4)))
     covariance_k44: Array = field(default_factory=lambda: np.zeros((0, 4, 4)))
     box_k5: Array = field(default_factory=lambda: np.zeros((0, 5)))
     birth_k2: Array = field(default_factory=lambda: np.zeros((0, 2)))
+    rest_k5: Array = field(default_factory=lambda: np.zeros((0, 5)))
     history_kh6: Array = field(default_factory=lambda: empty_history(0))
     proofs: Ints = field(default_factory=lambda: np.zeros(0, np.int64))  # measurements in a row that show that it moves
     votes_kl: Array = field(default_factory=lambda: np.zeros((0, len(Label))))
@@ -260,16 +262,18 @@ class Tracker:
         self._judge_motion(k)
 
     def _smooth_boxes(self, k: Ints, measured_m7: Array) -> None:
-        box_m5 = self._tracks.box_k5[k]
+        box_m5, typical_m5 = self._tracks.box_k5[k], typical_box(self._tracks.history_kh6[k])
         box_m5[:, 0] += 0.3 * (measured_m7[:, 2] - box_m5[:, 0])
         # A laser sees the box's heading but not which end is the front: take the end nearer to what is believed.
-        turn_m = (measured_m7[:, 6] - box_m5[:, 4] + np.pi / 2) % np.pi - np.pi / 2
-        box_m5[:, 4] += 0.3 * turn_m
+        box_m5[:, 4] += (typical_m5[:, 4] - box_m5[:, 4] + np.pi / 2) % np.pi - np.pi / 2
         velocity_m2 = self._tracks.state_k4[k, 2:]
         forward_m = velocity_m2[:, 0] * np.cos(box_m5[:, 4]) + velocity_m2[:, 1] * np.sin(box_m5[:, 4])
         box_m5[:, 4] += np.where(forward_m < -1.0, np.pi, 0.0)
-        error_m3 = measured_m7[:, 3:6] - box_m5[:, 1:4]
-        box_m5[:, 1:4] += np.where(error_m3 > 0, min(3 * self.config.size_gain, 1.0), self.config.size_gain) * error_m3
+        error_m3 = np.column_stack([typical_m5[:, 2:4], measured_m7[:, 5]]) - box_m5[:, 1:4]
+        gain_m3 = np.where(error_m3 > 0, min(3 * self.config.size_gain, 1.0), self.config.size_gain)
+        is_young_m = self._tracks.hits[k] <= TYPICAL_OF  # what was first taken for one thing may be two
+        box_m5[:, 1:4] += np.where(is_young_m[:, None], 1.0, gain_m3) * error_m3
+        self._tracks.rest_k5[k] = typical_m5
         self._tracks.box_k5[k] = box_m5
 
     def _bury(self) -> None:
@@ -294,6 +298,7 @@ class Tracker:
             covariance_k44=covariance_n44,
             box_k5=measured_n7[:, 2:].copy(),
             birth_k2=measured_n7[:, :2].copy(),
+            rest_k5=measured_n7[:, [0, 1, 3, 4, 6]],
             history_kh6=remembered(empty_history(num), (self._stamp_ns or 0) / 1e9, measured_n7[:, [0, 1, 3, 4, 6]]),
             proofs=np.zeros(num, np.int64),
             votes_kl=votes_nl,
@@ -310,7 +315,15 @@ class Tracker:
         rotation_22 = base_link_se3_fixed[:2, :2]
         turn_44 = np.kron(np.eye(2), rotation_22)
         covariance_k44 = (turn_44 @ tracks.covariance_k44 @ turn_44.T).astype(np.float32)
-        box_k7 = np.column_stack([tracks.state_k4[:, :2], tracks.box_k5])
+        # What stands is as it was measured most: the filter's place and size follow every flicker.
+        moving_k7, resting_k7 = (
+            np.column_stack([tracks.state_k4[:, :2], tracks.box_k5]),
+            tracks.rest_k5[:, [0, 1, 1, 2, 3, 3, 4]],
+        )
+        resting_k7[:, [2, 5]] = tracks.box_k5[:, [0, 3]]
+        turn_k = (resting_k7[:, 6] - moving_k7[:, 6] + np.pi / 2) % np.pi - np.pi / 2
+        resting_k7[:, 6] = moving_k7[:, 6] + turn_k
+        box_k7 = np.where(self._moves()[:, None], moving_k7, resting_k7)
         box_k7 = _moved(box_k7, base_link_se3_fixed).astype(np.float32)
         velocity_k2 = (self._believed_velocity() @ rotation_22.T).astype(np.float32)
         time_t = FORECAST_STEP_S * np.arange(1, NUM_FORECAST_STEPS + 1, dtype=np.float32)

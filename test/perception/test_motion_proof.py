@@ -1,6 +1,6 @@
 import numpy as np
 
-from moe_bev_ros.perception.motion_proof import empty_history, really_moves, remembered
+from moe_bev_ros.perception.motion_proof import empty_history, really_moves, remembered, typical_box
 
 
 def seen(boxes, period_s=0.1):
@@ -45,3 +45,18 @@ def test_what_turns_with_the_scene_is_judged_the_same():
         direction = np.array([np.cos(yaw), np.sin(yaw)])
         boxes = [(*(0.3 * k * direction), 4.4, 1.8, yaw) for k in range(6)]
         assert moves(boxes, 3.0 * direction, way_m=0.5)
+
+
+def test_the_typical_box_is_one_that_was_measured():
+    good, bad = (10.0, -3.0, 4.4, 1.8, 0.0), (10.5, -2.0, 6.5, 2.4, 1.1)
+    assert tuple(typical_box(seen([good, bad, good]))[0]) == good
+    assert tuple(typical_box(seen([bad, good, good, bad, good]))[0]) == good
+
+
+def test_the_typical_box_of_one_measurement_is_that_one():
+    assert tuple(typical_box(seen([(1.0, 2.0, 3.0, 1.0, 0.5)]))[0]) == (1.0, 2.0, 3.0, 1.0, 0.5)
+
+
+def test_half_a_turn_makes_no_other_box():
+    boxes = [(5.0, 0.0, 4.4, 1.8, 1.5), (5.0, 0.0, 4.4, 1.8, -1.6), (5.0, 0.0, 4.4, 1.8, 0.0)]
+    assert typical_box(seen(boxes))[0, 4] != 0.0

@@ -190,3 +190,14 @@ def test_what_was_not_seen_to_move_for_long_waits_where_it_vanished():
         (hidden,) = tracker.update(seen(), frame * STEP_NS, ego(frame))
     np.testing.assert_array_equal(hidden.velocity_2, 0)
     np.testing.assert_allclose(hidden.box_7[:2], before.box_7[:2], atol=0.15)
+
+
+def test_a_standing_car_keeps_its_box_when_one_frame_merges_it_with_another():
+    tracker = Tracker()
+    follow(tracker, Label.CAR, lambda _: (15, 4, 0), 6, ego)
+    merged = np.array([[15.5, 3.2, 0.8, 6.5, 2.4, 1.5, 1.1]], np.float32)
+    found = Detections(
+        merged, np.array([Label.CAR], np.uint8), np.full(1, 0.6, np.float32), np.full((1, 2), np.nan, np.float32)
+    )
+    (car,) = tracker.update(found, 7 * STEP_NS, ego(7))
+    np.testing.assert_allclose(car.box_7[[0, 1, 3, 4, 6]], [15, 4, 4.5, 1.9, 0], atol=1e-4)
