@@ -50,6 +50,7 @@ class Lead:
         keep_m: gap to be kept at rest.
         what: for the reason, as ``car``, ``crossing pedestrian``, ``red light``.
         certain: seen inside the corridor; it may call for emergency braking.
+        is_new: seen in too few frames to be sure that it is there.
         entering: track id of what is foreseen to enter the corridor, but is still outside; None: inside.
     """
 
@@ -58,6 +59,7 @@ class Lead:
     keep_m: float
     what: str
     certain: bool = False
+    is_new: bool = False
     entering: int | None = None
 
 

@@ -32,6 +32,7 @@ LONG_RATIO = 1.5
 SAME_PLACE_M = 0.2
 LONG_M = 1.2
 ALONG_AXIS_COS = np.cos(np.radians(35.0))
+IN_LANE_COS = np.cos(np.radians(20.0))
 NOT_FORESEEN = (Label.UNKNOWN, Label.BARRIER, Label.TRAFFIC_CONE)
 REMEMBERED_FRAMES = 3  # an unseen object other than a pedestrian is followed on its way no longer than this
 CLEARANCE_ABOVE_M = 0.3
@@ -80,7 +81,7 @@ def obstacle_leads(
     """All objects (in base_link) that the vehicle must stop for or follow."""
     leads = []
     for item in _relevant(objects, ego, line, vehicle, params):
-        velocity_2 = trusted_velocity(item, params)
+        velocity_2 = _in_its_lane(item, trusted_velocity(item, params), ego, line)
         centres_t2 = _centres(item, velocity_2, len(ego.free_travel_t))
         span = _corridor_span(item, centres_t2, ego, line, vehicle, params)
         lead = _lead(item, span, velocity_2, ego, line, vehicle, params)
@@ -125,14 +126,28 @@ def trusted_velocity(item: TrackedObject, params: CorridorParams) -> Array:
 
 
 def _fit_for_shape(item: TrackedObject, velocity_2: Array) -> Array:
-    """Long things roll along their length: that part of the velocity, or 0 where it points elsewhere."""
+    """Long things roll along their length: 0 where the velocity points elsewhere. Its direction stays that of the way
+    that was covered, which is better known than the heading of a box of which two sides are seen at best."""
     length, width, yaw = (float(value) for value in item.box_7[[3, 4, 6]])
     if max(length, width) < LONG_M or max(length, width) < LONG_RATIO * min(length, width):
         return velocity_2
     axis = yaw if length >= width else yaw + 0.5 * np.pi
-    axis_2 = np.array([np.cos(axis), np.sin(axis)])
-    along = float(velocity_2 @ axis_2)
-    return along * axis_2 if abs(along) > ALONG_AXIS_COS * float(np.hypot(*velocity_2)) else np.zeros(2)
+    along = float(velocity_2 @ (np.cos(axis), np.sin(axis)))
+    return velocity_2 if abs(along) > ALONG_AXIS_COS * float(np.hypot(*velocity_2)) else np.zeros(2)
+
+
+def _in_its_lane(item: TrackedObject, velocity_2: Array, ego: EgoOnLine, line: ReferenceLine) -> Array:
+    """Oncoming vehicles are expected to stay in their lane: the little that they seem to move aside is noise.
+
+    One that does come over counts from when its footprint is in the corridor, or when it is clearly turning.
+    """
+    if item.label is Label.PEDESTRIAN or not velocity_2.any():
+        return velocity_2
+    s_1, _ = line.project(to_odom(np.asarray(item.box_7[None, :2], float), ego.odom_se3_base_link))
+    yaw = float(np.interp(s_1[0], line.s_n, line.yaw_n)) - yaw_of(ego.odom_se3_base_link)
+    along_2 = np.array([np.cos(yaw), np.sin(yaw)])
+    along = float(velocity_2 @ along_2)
+    return along * along_2 if along < -IN_LANE_COS * float(np.hypot(*velocity_2)) else velocity_2
 
 
 def _centres(item: TrackedObject, velocity_2: Array, num_steps: int) -> list[Array]:
@@ -221,8 +236,8 @@ def _lead(
         if now[1] < front:
             return None
         kind = 'crossing ' if velocity_2.any() and along < 0.5 * float(np.hypot(*velocity_2)) else ''
-        certain = item.missed == 0 and item.age >= params.min_age
-        return Lead(max(float(now[0]) - front, 0.0), max(along, 0.0), params.keep_m, kind + name, certain=certain)
+        gap, certain = max(float(now[0]) - front, 0.0), item.missed == 0 and item.age >= params.min_age
+        return Lead(gap, max(along, 0.0), params.keep_m, kind + name, certain=certain, is_new=item.age < params.min_age)
     if item.label in NOT_FORESEEN:
         return None
     nearest = min((_conflict(span, ego, vehicle, params, max(along, 0.0)) for span in spans), default=np.inf)

@@ -41,6 +41,7 @@ BEHIND_M = 12.0
 PAST_LINE_M = 3.0
 ENTERING_FRAMES = 3
 URGENT_FRAMES = 2  # an emergency lasts to standstill; until it is confirmed, the plan brakes as hard as plans may
+EASY_BRAKING_MPS2 = 1.0
 LIGHT_OFFSET_M = 3.0
 NO_POINTS = np.zeros((0, 7))
 
@@ -202,7 +203,8 @@ class Planner:
         on_line = EgoOnLine(ego.odom_se3_base_link, s, d, self._free_travel(free))
         lights, light_warnings = self._light_leads(line, s, speed, now_s)
         objects = self._where_seen(scene.objects, ego.odom_se3_base_link)
-        leads = (*self._lasting(obstacle_leads(objects, on_line, line, c.vehicle, c.corridor)), *lights)
+        obstacles = self._lasting(obstacle_leads(objects, on_line, line, c.vehicle, c.corridor))
+        leads = (*(lead for lead in obstacles if not _can_wait(lead, speed)), *lights)
         situation = Situation(speed, cap_n, _strictest(leads), stop=bool(stop_reason) or self._arrived(line, s, speed))
         rows_t3 = self._speed_policy(situation)
         points_t7 = self._points(rows_t3, line, s)
@@ -317,6 +319,11 @@ class Planner:
         if gap_m <= 0.0:
             return gap_m > -PAST_LINE_M and speed_mps < 1.5
         return state is LightState.RED or speed_mps**2 / (2.0 * gap_m) <= self.config.amber_mps2
+
+
+def _can_wait(lead: Lead, speed_mps: float) -> bool:
+    """Whether something new is so far away that another look costs nothing: most of it is gone in the next frame."""
+    return lead.is_new and required_deceleration_mps2(lead, speed_mps, lead.keep_m) < EASY_BRAKING_MPS2
 
 
 def _strictest(leads: tuple[Lead, ...]) -> tuple[Lead, ...]:

@@ -122,3 +122,12 @@ def test_only_what_is_seen_inside_the_corridor_is_certain():
     assert leads(actor(30.0, 0.0))[0].certain
     assert not leads(actor(30.0, 0.0, missed=1))[0].certain
     assert not leads(pedestrian(30.0, -5.0, vy=1.4))[0].certain
+
+
+def test_oncoming_car_that_seems_to_drift_stays_in_its_lane():
+    assert leads(actor(30.0, 3.2, yaw=np.pi, vx=-7.0, vy=-1.2)) == []
+
+
+def test_oncoming_car_that_turns_across_the_way_is_a_lead():
+    (lead,) = leads(actor(30.0, 3.5, yaw=-2.5, vx=-5.0, vy=-3.7))
+    assert lead.what == 'crossing car'
