@@ -38,7 +38,8 @@ def limited(wanted: Motion, before: Motion, speed_mps: float, dt_s: float, limit
     """Bring a wish within acceleration, jerk, steering angle, steering rate and lateral acceleration."""
     acceleration = np.clip(wanted.acceleration_mps2, -limits.max_deceleration_mps2, limits.max_acceleration_mps2)
     lowest = before.acceleration_mps2 - limits.max_braking_jerk_mps3 * dt_s
-    highest = before.acceleration_mps2 + limits.max_jerk_mps3 * dt_s
+    released = min(before.acceleration_mps2 + limits.max_braking_jerk_mps3 * dt_s, 0.0)  # a brake may go as it came
+    highest = max(before.acceleration_mps2 + limits.max_jerk_mps3 * dt_s, released)
     if speed_mps < STANDING_MPS and acceleration > 0.0:  # nobody feels how fast a standing vehicle's brake is released
         highest = max(highest, 0.0)
     acceleration = np.clip(acceleration, lowest, highest)
