@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from threading import Event
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -93,17 +94,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Record until Ctrl-C or SIGTERM."""
     os.environ.update(node_environment(os.environ))
+    stop = Event()  # not KeyboardInterrupt, which could fall into the middle of a write
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts what runs in its background with SIGINT ignored
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, lambda *_: stop.set())
     with BagWriter(args.out, args.storage) as writer:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         executor = SingleThreadedExecutor()
         recorder = Recorder(writer, tuple(args.topics))
         executor.add_node(recorder)
         try:
-            executor.spin()
-        except KeyboardInterrupt:
-            pass
+            while not stop.is_set():
+                executor.spin_once(timeout_sec=0.1)
         finally:
             executor.shutdown()
             recorder.destroy_node()

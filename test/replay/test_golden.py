@@ -24,6 +24,7 @@ PARAMS = 'camera_node: {ros__parameters: {wait_s: 1.0}}\nbev_node: {ros__paramet
 def replayed(tmp_path_factory, data_dir):
     """The summary and the messages of scene-0061."""
     folder = tmp_path_factory.mktemp('golden')
+    (folder / 'patient.yaml').write_text(PARAMS)
     with ros() as h:
         topics = {
             'objects': m.Objects,
@@ -32,7 +33,7 @@ def replayed(tmp_path_factory, data_dir):
             'camera_bundle': m.CameraBundle,
         }
         heard = {name: h.listen(kind, f'/moe_bev/{name}', 500) for name, kind in topics.items()}
-        process = start(data_dir, folder, 'scene-0061', '--engage')
+        process = start(data_dir, folder, 'scene-0061', '--engage', '--params', str(folder / 'patient.yaml'))
         h.spin_until(lambda: process.poll() is not None, 100)
         h.spin_for(0.2)
     return {'rc': process.returncode, 'text': process.stdout.read(), 'summary': summary_of(folder), **heard}
@@ -41,9 +42,7 @@ def replayed(tmp_path_factory, data_dir):
 def start(data_dir, folder, name, *arguments):
     bag = folder / 'bag'
     assert main(['bag', 'from-frames', str(data_dir / FRAMES[name]), str(bag), '--storage', 'mcap']) == 0
-    (folder / 'patient.yaml').write_text(PARAMS)
     command = [sys.executable, '-m', 'moe_bev_ros.cli', 'replay', str(bag), '--out', str(folder / 'out'), *arguments]
-    command += ['--params', str(folder / 'patient.yaml')]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ)
 
 
@@ -74,7 +73,7 @@ def test_objects_plan_and_command_are_the_golden_ones(replayed):
     first = next(command for command in replayed['vehicle_command'] if command.first_of_plan)
     labels = Counter(Label(item.label).name for item in objects.objects)
     found = {label: labels[label] for label in GOLDEN_OBJECTS}
-    assert found == {label: pytest.approx(count, abs=3) for label, count in GOLDEN_OBJECTS.items()}
+    assert found == {label: pytest.approx(count, rel=0.15, abs=3) for label, count in GOLDEN_OBJECTS.items()}
     assert (plan.reason, plan.stop, plan.emergency, len(plan.points)) == ('', False, False, 51)
     # It comes in at 9.2 m/s and wants 8; on a machine so busy that the plan is stale, it brakes for that.
     assert (first.throttle, first.engaged, first.emergency) == (0.0, True, False)
