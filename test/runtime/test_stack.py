@@ -22,7 +22,7 @@ from moe_bev_ros.runtime.stack import (
 )
 
 CONFIG = Path(__file__).parents[2] / 'config'
-CHAIN = ('camera_node', 'lidar_node', 'bev_node', 'planner_node', 'control_node')
+CHAIN = ('control_node', 'camera_node', 'lidar_node', 'bev_node', 'planner_node')
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_shipped_stack_is_brought_up_from_sensors_to_command():
+def test_shipped_stack_is_brought_up_with_control_first_so_that_it_brakes_meanwhile():
     assert load_stack(CONFIG / 'stack.yaml').managed_names == CHAIN
 
 
