@@ -47,7 +47,7 @@ class PlannerParams:
     route_path: str = param(
         '', 'YAML with waypoints or lanelets; empty: goal from ~/input/goal, or straight on', read_only=True
     )
-    cruise_speed: float = param(8.0, 'never faster [m/s]', low=0.0, high=40.0)
+    cruise_speed: float = param(10.0, 'never faster [m/s]', low=0.0, high=40.0)
     max_lateral_acceleration: float = param(2.0, 'slows down in curves [m/s2]', low=0.1, high=9.8)
     acceleration: float = param(2.0, 'IDM a, on a free road [m/s2]', low=0.1, high=5.0)
     deceleration: float = param(2.0, 'IDM b, comfortable [m/s2]', low=0.1, high=5.0)

@@ -39,7 +39,7 @@ SpeedPolicy = Callable[[Situation], Array]
 
 BEHIND_M = 12.0
 PAST_LINE_M = 3.0
-ENTERING_FRAMES = 3
+ENTERING_FRAMES = 2
 URGENT_FRAMES = 2  # an emergency lasts to standstill; until it is confirmed, the plan brakes as hard as plans may
 EASY_BRAKING_MPS2 = 1.0
 LIGHT_OFFSET_M = 3.0
@@ -59,7 +59,7 @@ class PlannerConfig:
         corridor_length_m: of the straight way where there is no map.
     """
 
-    cruise_speed_mps: float = 8.0
+    cruise_speed_mps: float = 10.0
     max_lateral_mps2: float = 2.0
     idm: IdmParams = field(default_factory=IdmParams)
     corridor: CorridorParams = field(default_factory=CorridorParams)
