@@ -28,6 +28,7 @@ from moe_bev_ros.nodes.convert import time_to_msg
 from moe_bev_ros.nodes.params import declare, param
 
 CLOCK_PERIOD_S = 0.01
+LAP_PAUSE_S = 1.0  # what is still under way when the clock jumps back would be forgotten
 SETTLE_S = 0.5  # the reader may know the writer a little later than the writer the reader
 NOT_PLAYED = ('/clock', '/rosout', '/parameter_events', '/diagnostics', '/moe_bev/')
 STILL_PLAYED = ('/moe_bev/traffic_lights',)
@@ -79,6 +80,7 @@ class PlayerNode(Node):
             self._write_report()
             if not self.params.loop:
                 break
+            self._run_clock(self.bag.end_ns, LAP_PAUSE_S)
         self._run_clock(self.bag.end_ns, self.params.tail_s)
         return EXIT_DAMAGED if self.bag.damage else 0
 
