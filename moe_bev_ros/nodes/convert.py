@@ -23,6 +23,9 @@ from moe_bev_ros.core.se3 import Array, quaternion_xyzw_of, se3_from_quaternion,
 from moe_bev_ros.core.trace import Trace
 
 BASE_LINK = 'base_link'
+LARGEST = 1e8  # no coordinate or size [m] is beyond; those of the whole Earth are below 1e7
+FARTHEST = 1e4  # no laser reaches beyond [m]
+FASTEST = 300.0  # no vehicle of ours is faster [m/s], or turns faster [rad/s]
 
 
 def time_to_msg(stamp_ns: int) -> Time:
@@ -68,9 +71,10 @@ def pose_from_msg(pose: Pose) -> Array:
     """geometry_msgs/Pose to (4, 4).
 
     Raises:
-        InputError: not finite, or a quaternion of norm 0.
+        InputError: not finite, beyond LARGEST, or a quaternion of norm 0.
     """
     p, q = pose.position, pose.orientation
+    check_size('pose', p.x, p.y, p.z, q.x, q.y, q.z, q.w)
     try:
         return se3_from_quaternion((p.x, p.y, p.z), (q.x, q.y, q.z, q.w))
     except ValueError as err:
@@ -78,15 +82,26 @@ def pose_from_msg(pose: Pose) -> Array:
 
 
 def ego_from_msg(message: Odometry) -> EgoMotion:
-    """nav_msgs/Odometry (child frame base_link) to EgoMotion."""
-    stamp = message.header.stamp
+    """nav_msgs/Odometry (child frame base_link) to EgoMotion.
+
+    Raises:
+        InputError: a pose or a motion that no vehicle has.
+    """
+    stamp, twist = message.header.stamp, message.twist.twist
+    check_size('twist', twist.linear.x, twist.angular.z, largest=FASTEST)
     return EgoMotion(
         stamp_ns=stamp.sec * 1_000_000_000 + stamp.nanosec,
         odom_se3_base_link=pose_from_msg(message.pose.pose),
-        speed_mps=float(message.twist.twist.linear.x),
-        yaw_rate_radps=float(message.twist.twist.angular.z),
+        speed_mps=float(twist.linear.x),
+        yaw_rate_radps=float(twist.angular.z),
         frame_id=message.header.frame_id or 'odom',
     )
+
+
+def check_size(what: str, *values: float, largest: float = LARGEST) -> None:
+    """Raise InputError for a value that is not finite or beyond ``largest``."""
+    if not all(abs(value) <= largest for value in values):  # also refuses NaN
+        raise InputError(f'{what} must be finite and not beyond {largest:g}, got {[float(value) for value in values]}')
 
 
 def cameras_from_msg(message: m.CameraBundle) -> CameraImages:
@@ -128,12 +143,15 @@ def lidar_from_msg(message: m.LidarSweep) -> LidarPoints:
     """LidarSweep to LidarPoints; the points are not copied.
 
     Raises:
-        InputError: the size of the data does not fit ``num_points``.
+        InputError: the size of the data does not fit ``num_points``, or a point is farther than any laser reaches.
     """
     points = np.frombuffer(message.data, np.uint8)
     if points.size != message.num_points * 20:
         raise InputError(f'{message.num_points} points need {message.num_points * 20} bytes, got {points.size}')
-    return LidarPoints(points.view(np.float32).reshape(-1, 5))
+    points_n5 = points.view(np.float32).reshape(-1, 5)
+    if (np.abs(points_n5[:, :3]) > FARTHEST).any():  # NaN passes: the engine leaves such points out
+        raise InputError(f'a point lies beyond {FARTHEST:g} m')
+    return LidarPoints(points_n5)
 
 
 def lidar_to_msg(
@@ -190,28 +208,38 @@ def object_from_msg(message: m.Object) -> TrackedObject:
     """Object to TrackedObject.
 
     Raises:
-        InputError: the pose is not finite, or its quaternion has norm 0.
+        InputError: a value is not finite or beyond LARGEST, the quaternion has norm 0, or the label is not known.
     """
-    p, q, size = message.pose.position, message.pose.orientation, message.size
+    p, q, size, v = message.pose.position, message.pose.orientation, message.size, message.velocity
+    covariance_44 = np.asarray(message.covariance, np.float32).reshape(4, 4)
+    what = f'object {message.track_id}'
+    check_size(what, p.x, p.y, p.z, q.x, q.y, q.z, q.w, size.x, size.y, size.z, v.x, v.y, message.score, message.yaw_rate)
     norm = q.x * q.x + q.y * q.y + q.z * q.z + q.w * q.w
-    if not (math.isfinite(p.x + p.y + p.z + norm) and norm > 1e-6):
-        raise InputError(f'object {message.track_id}: position and orientation must be finite, the quaternion not zero')
+    if not (norm > 1e-6 and np.isfinite(covariance_44).all()):
+        raise InputError(f'{what}: the quaternion must not be zero, and the covariance finite')
     yaw = math.atan2(2 * (q.w * q.z + q.x * q.y), norm - 2 * (q.y * q.y + q.z * q.z))
     return TrackedObject(
         track_id=int(message.track_id),
         label=_label(message.label),
         score=float(message.score),
         box_7=np.array([p.x, p.y, p.z, size.x, size.y, size.z, yaw], np.float32),
-        velocity_2=np.array([message.velocity.x, message.velocity.y], np.float32),
-        covariance_44=np.asarray(message.covariance, np.float32).reshape(4, 4),
+        velocity_2=np.array([v.x, v.y], np.float32),
+        covariance_44=covariance_44,
         yaw_rate_radps=float(message.yaw_rate),
         age=int(message.age),
         missed=int(message.missed),
-        forecasts=tuple(
-            Forecast(float(path.probability), float(path.time_step_s), np.column_stack([path.x, path.y]).astype(np.float32))
-            for path in message.forecast
-        ),
+        forecasts=tuple(_forecast_from_msg(what, path) for path in message.forecast),
     )
+
+
+def _forecast_from_msg(what: str, message: m.ForecastPath) -> Forecast:
+    x, y = np.asarray(message.x, np.float32), np.asarray(message.y, np.float32)
+    if x.shape != y.shape:
+        raise InputError(f'{what}: a forecast has {len(x)} x and {len(y)} y')
+    positions_t2 = np.column_stack([x, y])
+    if not (message.time_step_s > 0.0 and (np.abs(positions_t2) <= LARGEST).all()):
+        raise InputError(f'{what}: a forecast must be finite, with a time step above 0, got {message.time_step_s}')
+    return Forecast(float(message.probability), float(message.time_step_s), positions_t2)
 
 
 def scene_to_msg(scene: Scene, engine: str, trace: Trace) -> m.Objects:
@@ -228,8 +256,14 @@ def scene_to_msg(scene: Scene, engine: str, trace: Trace) -> m.Objects:
 
 
 def scene_from_msg(message: m.Objects) -> Scene:
-    """Objects to Scene."""
-    stamp = message.header.stamp
+    """Objects to Scene.
+
+    Raises:
+        InputError: not in base_link, or an object that cannot be.
+    """
+    stamp, frame_id = message.header.stamp, message.header.frame_id
+    if frame_id != BASE_LINK:
+        raise InputError(f'objects in frame {frame_id!r}; wanted {BASE_LINK}')
     return Scene(
         stamp_ns=stamp.sec * 1_000_000_000 + stamp.nanosec,
         objects=tuple(object_from_msg(item) for item in message.objects),
@@ -266,15 +300,17 @@ def plan_from_msg(message: m.Trajectory) -> Plan:
     """Trajectory to Plan.
 
     Raises:
-        InputError: a single point, or values that are not finite.
+        InputError: a single point, or values that are not finite or beyond LARGEST.
     """
     rows = [(p.time_from_start_s, p.x, p.y, p.yaw, p.speed, p.acceleration, p.curvature) for p in message.points]
-    stamp = message.header.stamp
+    points_t7, stamp = np.array(rows, float).reshape(-1, 7), message.header.stamp
+    if not (np.abs(points_t7) <= LARGEST).all():
+        raise InputError(f'points of a trajectory must be finite and below {LARGEST:g}')
     try:
         return Plan(
             stamp_ns=stamp.sec * 1_000_000_000 + stamp.nanosec,
             frame_id=message.header.frame_id,
-            points_t7=np.array(rows, float).reshape(-1, 7),
+            points_t7=points_t7,
             stop=message.stop,
             emergency=message.emergency,
             reason=message.reason,

@@ -74,6 +74,8 @@ class PlannerParams:
     def __post_init__(self) -> None:
         if len(self.map_origin) not in (0, 2):
             raise ValueError(f'map_origin must be latitude and longitude, got {len(self.map_origin)} values')
+        if not np.all(np.abs(self.map_origin) <= 180.0):
+            raise ValueError(f'map_origin must be given in degrees, got {list(self.map_origin)}')
 
 
 class PlannerNode(StackNode[PlannerParams]):
@@ -133,8 +135,10 @@ class PlannerNode(StackNode[PlannerParams]):
 
     def _on_odometry(self, message: Odometry, _: int) -> None:
         ego = convert.ego_from_msg(message)
-        if not np.isfinite(ego.speed_mps):
-            raise InputError('the speed is not finite')
+        if self._odometry and ego.frame_id != self._odometry[-1].frame_id:
+            before = self._odometry[-1].frame_id
+            self.warn_slowly(f'{self.resolve_topic_name("~/input/odometry")}: frame {before!r} became {ego.frame_id!r}')
+            self.forget()  # the way was laid in the frame of before
         self._odometry.append(ego)
 
     def _on_goal(self, message: PoseStamped, _: int) -> None:
@@ -147,10 +151,10 @@ class PlannerNode(StackNode[PlannerParams]):
         for light in message.lights:
             if light.state > LightState.GREEN:
                 raise InputError(f'traffic light state {light.state}; wanted 0 (unknown) to 3 (green)')
-            stop = np.array([light.stop_position.x, light.stop_position.y])
-            if not np.all(np.isfinite(stop)):
-                raise InputError('a stop position is not finite')
-            lights.append(TrafficLight(int(light.regulatory_element_id), stop, LightState(light.state)))
+            stop = light.stop_position
+            convert.check_size('a stop position', stop.x, stop.y)
+            stop_xy_2 = np.array([stop.x, stop.y])
+            lights.append(TrafficLight(int(light.regulatory_element_id), stop_xy_2, LightState(light.state)))
         self._planned().observe_lights(tuple(lights), self.now_ns() / 1e9)
 
     def _on_map(self, message: LaneletMapBin, _: int) -> None:

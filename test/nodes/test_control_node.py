@@ -3,6 +3,7 @@ import time
 import pytest
 import rclpy
 from control.vehicle_model import Bicycle, cruise
+from geometry_msgs.msg import Quaternion
 from lifecycle_msgs.msg import State
 from nav_msgs.msg import Odometry
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -14,7 +15,7 @@ from harness import ros
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.objects import Scene
 from moe_bev_ros.core.trace import Trace
-from moe_bev_ros.msg import Objects, Trajectory, VehicleCommand
+from moe_bev_ros.msg import Object, Objects, Trajectory, VehicleCommand
 from moe_bev_ros.nodes.base import STATE_QOS
 from moe_bev_ros.nodes.control_node import ControlNode
 from moe_bev_ros.nodes.convert import header, plan_to_msg, pose_to_msg, scene_to_msg, time_to_msg, trace_from_msg
@@ -148,6 +149,48 @@ def test_a_plan_that_makes_it_brake_is_answered_too(simulated, changes, reason):
     assert command.header.stamp == time_to_msg(5_000_000_000)
 
 
+@pytest.mark.parametrize(
+    ('field', 'value', 'reason'),
+    [
+        ('time_from_start_s', 0.0, 'the times of the plan do not rise'),
+        ('time_from_start_s', float('nan'), 'must be finite'),
+        ('y', 1e300, 'must be finite and below'),
+        ('speed', -3.0, 'the plan drives backwards'),
+        ('curvature', float('inf'), 'must be finite'),
+    ],
+)
+def test_a_plan_with_a_point_that_cannot_be_brakes_and_the_next_plan_is_followed(simulated, field, value, reason):
+    simulated.know(odometry(5_000_000_000))
+    message = trajectory(5_000_000_000)
+    setattr(message.points[3], field, value)
+    command = simulated.answer(message)
+    assert reason in command.reason
+    assert command.brake > 0.0
+    assert command.throttle == 0.0
+    simulated.tick(5_100_000_000)
+    simulated.know(odometry(5_100_000_000))
+    assert simulated.answer(trajectory(5_100_000_000)).reason == ''
+
+
+def test_a_plan_without_a_stamp_is_refused_and_not_answered(simulated):
+    simulated.know(odometry(5_000_000_000))
+    simulated.plans.publish(trajectory(0))
+    simulated.harness.spin_until(lambda: simulated.node.counters['rejected'] == 1)
+    assert '/control_node/input/trajectory: stamp 0 s 0 ns is no time; fill in the header' in simulated.node.warnings
+    assert not simulated.answers()
+    assert simulated.answer(trajectory(5_000_000_000)).engaged
+
+
+def test_objects_that_cannot_be_are_named_and_the_plan_is_followed_on(simulated):
+    simulated.know(odometry(5_000_000_000))
+    scene = scene_to_msg(Scene(5_000_000_000, (), True, True, True), 'clustering', Trace())
+    scene.objects.append(Object(label=77))
+    simulated.objects.publish(scene)
+    simulated.harness.spin_until(lambda: simulated.node.counters['rejected'] == 1)
+    assert simulated.node.warnings[-1].startswith('/control_node/input/objects: object label 77')
+    assert simulated.answer(trajectory(5_000_000_000)).reason == ''
+
+
 def test_a_plan_that_is_not_finite_is_answered_by_braking_and_counted(simulated):
     simulated.know(odometry(5_000_000_000))
     message = trajectory(5_000_000_000)
@@ -158,11 +201,26 @@ def test_a_plan_that_is_not_finite_is_answered_by_braking_and_counted(simulated)
     assert simulated.node.counters['rejected'] == 1
 
 
-def test_odometry_that_is_not_finite_brakes(simulated):
+@pytest.mark.parametrize(
+    ('spoil', 'fact'),
+    [
+        (lambda message: setattr(message.pose.pose.position, 'x', float('nan')), 'pose must be finite'),
+        (lambda message: setattr(message.pose.pose, 'orientation', Quaternion(w=0.0)), 'norm 0'),
+        (lambda message: setattr(message.twist.twist.linear, 'x', float('inf')), 'twist must be finite'),
+        (lambda message: setattr(message.twist.twist.angular, 'z', 1e9), 'twist must be finite'),
+    ],
+)
+def test_odometry_that_cannot_be_brakes_until_it_can(simulated, spoil, fact):
     bad = odometry(5_000_000_000)
-    bad.pose.pose.position.x = float('nan')
+    spoil(bad)
     simulated.know(bad)
-    assert 'no odometry' in simulated.answer(trajectory(5_000_000_000)).reason
+    command = simulated.answer(trajectory(5_000_000_000))
+    assert 'no odometry' in command.reason
+    assert command.brake > 0.0
+    assert any(text.startswith('/control_node/input/odometry: ') and fact in text for text in simulated.node.warnings)
+    simulated.tick(5_100_000_000)
+    simulated.know(odometry(5_100_000_000))
+    assert simulated.answer(trajectory(5_100_000_000)).reason == ''
 
 
 def test_a_plan_that_comes_before_its_clock_is_followed(simulated):

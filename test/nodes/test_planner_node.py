@@ -5,6 +5,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
@@ -17,6 +18,7 @@ from rclpy.parameter import Parameter
 
 from harness import ros
 from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.core.objects import Forecast
 from moe_bev_ros.core.se3 import se3_from_xy_yaw
 from moe_bev_ros.core.trace import Trace
 from moe_bev_ros.msg import Objects, TrafficLight, TrafficLights, Trajectory
@@ -120,6 +122,70 @@ def test_object_that_is_not_finite_gives_no_plan_but_a_warning():
         assert bench.see(10.1).points
 
 
+@pytest.mark.parametrize(
+    ('spoil', 'fact'),
+    [
+        (lambda message: setattr(message.objects[0], 'label', 77), 'object label 77'),
+        (lambda message: setattr(message.objects[0].velocity, 'x', float('nan')), 'object 1 must be finite'),
+        (lambda message: setattr(message.objects[0].pose.position, 'y', 1e300), 'object 1 must be finite'),
+        (lambda message: setattr(message.objects[0].pose.orientation, 'w', 0.0), 'the quaternion must not be zero'),
+        (lambda message: message.objects[0].covariance.__setitem__(10, float('nan')), 'the covariance finite'),
+        (lambda message: setattr(message.objects[0].forecast[0], 'y', [1.0]), 'a forecast has 2 x and 1 y'),
+        (lambda message: setattr(message.objects[0].forecast[0], 'time_step_s', 0.0), 'a time step above 0'),
+        (lambda message: setattr(message.header, 'frame_id', 'map'), "objects in frame 'map'; wanted base_link"),
+    ],
+)
+def test_objects_that_cannot_be_are_named_and_give_no_plan_but_the_next_ones_do(spoil, fact):
+    forecast = Forecast(1.0, 0.5, np.array([[18.0, 0.0], [16.0, 0.0]], np.float32))
+    with ros() as harness:
+        bench = Bench(harness)
+        bench.drive_at(10.0)
+        scene = scene_of(actor(20.0, 0.0, vx=-4.0, forecasts=(forecast,)), stamp_ns=10_000_000_000)
+        message = convert.scene_to_msg(scene, 'x', Trace())
+        spoil(message)
+        bench.objects.publish(message)
+        harness.spin_until(lambda: bench.node.counters['rejected'] == 1)
+        assert any(text.startswith(f'{OBJECTS}: ') and fact in text for text in bench.node.warnings)
+        assert not bench.trajectories
+        assert bench.see(10.1).points
+
+
+@pytest.mark.parametrize('wrong', [{'speed': float('nan')}, {'speed': 1e7}, {'x': float('nan')}, {'x': 1e300}])
+def test_odometry_that_cannot_be_is_named_and_the_frame_answered_without_a_plan(wrong):
+    with ros() as harness:
+        bench = Bench(harness)
+        bench.drive_at(10.0, **wrong)
+        assert not bench.see(10.0).points
+        assert any(text.startswith(f'{ODOMETRY}: ') and 'must be finite' in text for text in bench.node.warnings)
+        bench.drive_at(10.1)
+        assert bench.see(10.1).points
+
+
+def test_odometry_in_another_frame_begins_anew_and_is_said():
+    with ros() as harness:
+        bench = Bench(harness)
+        bench.drive_at(10.0, x=0.0)
+        assert bench.see(10.0).header.frame_id == 'map'
+        bench.drive_at(10.1, x=500.0, frame='odom')
+        trajectory = bench.see(10.1)
+        assert trajectory.header.frame_id == 'odom'
+        assert trajectory.points[0].x == pytest.approx(500.0)
+        assert f"{ODOMETRY}: frame 'map' became 'odom'" in bench.node.warnings
+
+
+def test_goal_that_is_no_pose_is_refused_and_the_way_stays():
+    with ros() as harness:
+        bench = Bench(harness)
+        bench.drive_at(10.0)
+        before = bench.see(10.0)
+        goal = PoseStamped(header=convert.header(0, 'map'))
+        goal.pose.orientation.w = 0.0
+        bench.send(PoseStamped, '/planner_node/input/goal', goal)
+        harness.spin_until(lambda: bench.node.counters['rejected'] == 1)
+        assert '/planner_node/input/goal: a quaternion of norm 0 is no rotation' in bench.node.warnings
+        assert bench.see(10.1).reason == before.reason
+
+
 def test_red_light_stops_and_a_wrong_state_or_frame_is_refused():
     with ros() as harness:
         bench = Bench(harness)
@@ -162,6 +228,8 @@ def test_malformed_map_or_route_leaves_the_node_unconfigured(tmp_path):
 
 
 def test_parameter_out_of_range_is_refused_at_start_and_while_driving():
+    with ros({'map_origin': [490.0, float('inf')]}) as harness, pytest.raises(InputError, match='in degrees'):
+        harness.start(PlannerNode)
     with ros({'cruise_speed': 400.0}) as harness, pytest.raises(InputError, match='cruise_speed'):
         harness.start(PlannerNode)
     with ros() as harness:
