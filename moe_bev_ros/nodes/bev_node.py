@@ -40,6 +40,7 @@ from moe_bev_ros.perception.tracker import Tracker, TrackerConfig
 
 ODOMETRY_QOS = QoSProfile(depth=50)
 POLL_PERIOD_S = 0.01
+MEMORY_S = 1.5  # after a longer gap between two frames, tracks are guesses and not memories
 # An input older than this has waited for the engine: newer ones may lie behind it, and the newest is what counts.
 FRESH_NS = 30_000_000
 
@@ -124,7 +125,7 @@ class BevNode(StackNode[BevParams]):
         self.subscribe(Odometry, '~/input/odometry', self.on_odometry, ODOMETRY_QOS, required=False)
         self.subscribe(LidarSweep, '~/input/sweep', self.on_sweep, SENSOR_QOS, period_s=0.1)
         self.subscribe(CameraBundle, '~/input/bundle', self.on_bundle, SENSOR_QOS, period_s=0.1)
-        self.every(POLL_PERIOD_S, self.poll, steady=True)
+        self.every(POLL_PERIOD_S, self._on_timer, steady=True)
 
     def forget(self) -> None:
         """Time jumped: nothing from before counts."""
@@ -133,6 +134,8 @@ class BevNode(StackNode[BevParams]):
         self.tracker.reset()
         self.engine.reset()
         self._ego_before: EgoMotion | None = None
+        self._stamp_before_ns: int | None = None
+        self._catches_up = False
 
     def extra_diagnostics(self) -> dict[str, str]:
         """Which engine runs."""
@@ -154,13 +157,22 @@ class BevNode(StackNode[BevParams]):
     def on_sweep(self, message: LidarSweep, receive_ns: int) -> None:
         """Take the points of a stamp."""
         stamp_ns = stamp_to_ns(message.header.stamp)
+        if message.header.frame_id != BASE_LINK:
+            raise InputError(f'sweep in frame {message.header.frame_id!r}; wanted {BASE_LINK}')
         points = lidar_from_msg(message) if message.num_points else None
         sweep = _Sweep(points, all(message.valid), stamp_ns, trace_from_msg(message.trace), receive_ns)
         self.pairer.add_sweep(stamp_ns, sweep, time.monotonic())
         self._poll_if_fresh(receive_ns)
 
     def _poll_if_fresh(self, receive_ns: int) -> None:
-        if time.monotonic_ns() - receive_ns < FRESH_NS:
+        self._catches_up = time.monotonic_ns() - receive_ns >= FRESH_NS
+        if not self._catches_up:
+            self.poll()
+
+    def _on_timer(self) -> None:
+        """Poll, unless an old input came since the last time: the queue may hold newer ones."""
+        waits, self._catches_up = self._catches_up, False
+        if not waits:
             self.poll()
 
     def poll(self) -> None:
@@ -177,6 +189,7 @@ class BevNode(StackNode[BevParams]):
         receive_at_ns = time.monotonic_ns()
         if pair.bundle is not None and pair.sweep is not None:
             receive_at_ns = max(pair.bundle.receive_ns, pair.sweep.receive_ns)
+        self._forget_after_a_gap(pair.stamp_ns)
         frame = self._frame(pair)
         output = self._step(frame)
         began = time.perf_counter()
@@ -191,6 +204,14 @@ class BevNode(StackNode[BevParams]):
             camera_valid=frame.camera_valid,
         )
         self._publish(scene, frame, replace(output, stage_ms=stage_ms), receive_at_ns)
+
+    def _forget_after_a_gap(self, stamp_ns: int) -> None:
+        before_ns, self._stamp_before_ns = self._stamp_before_ns, stamp_ns
+        if before_ns is not None and stamp_ns - before_ns > MEMORY_S * 1e9:
+            self.warn_slowly(f'no frame for {(stamp_ns - before_ns) / 1e9:.1f} s; tracks begin anew')
+            self.tracker.reset()
+            self.engine.reset()
+            self._ego_before = None
 
     def _frame(self, pair: Pair[_Bundle, _Sweep]) -> Frame:
         bundle, sweep = pair.bundle, pair.sweep

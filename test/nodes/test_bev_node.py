@@ -15,10 +15,11 @@ from moe_bev_ros.core.trace import Trace
 from moe_bev_ros.msg import CameraBundle, EngineStatus, LidarSweep, Objects
 from moe_bev_ros.nodes.base import SENSOR_QOS
 from moe_bev_ros.nodes.bev_node import BevNode
-from moe_bev_ros.nodes.convert import cameras_to_msg, header, lidar_to_msg
+from moe_bev_ros.nodes.convert import cameras_to_msg, header, lidar_to_msg, uint8_array
 
 STEP_NS = 100_000_000
 IN, OUT = '/bev_node/input', '/bev_node/output'
+FAR_AWAY = uint8_array(np.full((9, 5), 1e30, np.float32))
 
 
 def car_on_a_road(x=15.0):
@@ -139,6 +140,57 @@ def test_a_cut_off_sweep_is_refused_and_the_next_one_is_used(bench):
     bench.sweeps.publish(sweep(2))
     bench.bundles.publish(bundle(2))
     assert bench.wait(1).header.stamp.nanosec == 2 * STEP_NS
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'fact'),
+    [
+        (lambda message: setattr(message.header, 'frame_id', 'lidar'), "sweep in frame 'lidar'; wanted base_link"),
+        (lambda message: setattr(message, 'num_points', 7), '7 points need 140 bytes'),
+        (lambda message: setattr(message, 'data', FAR_AWAY), 'a point lies beyond 10000 m'),
+    ],
+)
+def test_a_sweep_that_cannot_be_is_named_and_the_next_one_is_used(bench, spoil, fact):
+    bad = sweep(1, LidarPoints(np.ones((9, 5), np.float32)))
+    spoil(bad)
+    bench.sweeps.publish(bad)
+    bench.harness.spin_until(lambda: bench.node.counters['rejected'] == 1)
+    assert bench.node.warnings[-1].startswith(f'{IN}/sweep: {fact}')
+    bench.sweeps.publish(sweep(2))
+    assert bench.wait(1).header.stamp.nanosec == 2 * STEP_NS
+    assert len(bench.objects) == 1
+
+
+def test_a_bundle_that_is_cut_off_is_named_and_the_frame_goes_out_without_it(bench):
+    bad = bundle(1)
+    bad.data = bad.data[:-1]
+    bench.bundles.publish(bad)
+    bench.sweeps.publish(sweep(1))
+    message = bench.wait(1)
+    assert not message.camera_valid
+    assert any(text.startswith(f'{IN}/bundle: CameraBundle of 1 cameras') for text in bench.node.warnings)
+
+
+@pytest.mark.parametrize('spoil', [{'speed': float('nan')}, {'speed': 1e7}, {'x': float('inf')}])
+def test_odometry_that_cannot_be_is_named_and_does_not_reach_the_tracks(bench, spoil):
+    for frame in range(1, 7):
+        bench.odometry.publish(odometry(frame, **(spoil if frame > 3 else {})))
+        health = bench.node.inputs[f'{IN}/odometry']
+        bench.harness.spin_until(lambda health=health, frame=frame: health.num_received == frame)
+        bench.sweeps.publish(sweep(frame))
+        message = bench.wait(frame)
+    assert bench.node.counters['rejected'] == 3
+    assert bench.node.counters['failures'] == 0
+    assert all(np.isfinite([item.pose.position.x, item.velocity.x]).all() for item in message.objects)
+    assert len(message.objects) == 1
+
+
+def test_after_a_gap_without_frames_tracks_start_anew(bench):
+    for count, frame in enumerate((1, 2, 3, 53), start=1):
+        bench.sweeps.publish(sweep(frame))
+        message = bench.wait(count)
+    assert [item.age for item in message.objects] == [1]
+    assert 'no frame for 5.0 s; tracks begin anew' in bench.node.warnings
 
 
 def test_after_a_jump_back_tracks_start_anew(bench):
