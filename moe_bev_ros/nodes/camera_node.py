@@ -82,6 +82,11 @@ class CameraParams:
             found = len(getattr(self, name))
             if found not in (0, num * per_camera):
                 raise ValueError(f'{name} must be empty or hold {num * per_camera} values for {num} cameras, got {found}')
+        if not all(math.isfinite(value) for value in self.time_offsets_s):
+            raise ValueError(f'time_offsets_s must be finite, got {list(self.time_offsets_s)}')
+        topics = [self.image_topic(camera) for camera in range(num)]
+        if len(set(topics)) != num:
+            raise ValueError(f'image_topics must differ, got {topics}')
 
     def image_topic(self, camera: int) -> str:
         """Topic of a camera's images."""

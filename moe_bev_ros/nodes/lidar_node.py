@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 from nav_msgs.msg import Odometry
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
@@ -63,6 +63,12 @@ class LidarParams:
 
     def __post_init__(self) -> None:
         num = len(self.lidar_names)
+        if len(set(self.lidar_names)) != num or len(set(self.points_topics)) != len(self.points_topics):
+            raise ValueError(
+                f'lidar_names and points_topics must differ, got {list(self.lidar_names)}, {list(self.points_topics)}'
+            )
+        if not all(math.isfinite(value) for value in (*self.extrinsics, *self.time_offsets_s)):
+            raise ValueError('extrinsics and time_offsets_s must be finite; leave extrinsics out to take them from /tf_static')
         if not num or len(self.points_topics) != num:
             raise ValueError(f'points_topics has {len(self.points_topics)} entries for {num} lidar_names; give one for each')
         if len(self.extrinsics) not in (0, 6 * num):
@@ -137,10 +143,7 @@ class LidarNode(StackNode[LidarParams]):
 
     def on_odometry(self, message: Odometry, receive_ns: int) -> None:
         """Remember a pose."""
-        ego = ego_from_msg(message)
-        if not np.isfinite([ego.speed_mps, ego.yaw_rate_radps]).all():
-            raise InputError(f'twist is not finite (speed {ego.speed_mps}, yaw rate {ego.yaw_rate_radps}); pose not used')
-        self.odometry.add(ego)
+        self.odometry.add(ego_from_msg(message))
 
     def on_cloud(self, index: int, message: PointCloud2, receive_ns: int) -> None:
         """Take one LiDAR's cloud."""

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moe_bev_ros.core.camera import CameraModel
+from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.perception.images import REDUCTIONS, CompressedImage, Pixels, RawImage
 
@@ -51,8 +52,11 @@ class Rectifier:
         Raises:
             InputError: the content cannot be decoded.
         """
-        reduced = image.rgb(self.reduction, self.rows)
-        cv2.remap(reduced, self.map_xy_hw2, self.map_fraction_hw, cv2.INTER_LINEAR, out_hw3, cv2.BORDER_CONSTANT, 0)
+        try:
+            reduced = image.rgb(self.reduction, self.rows)
+            cv2.remap(reduced, self.map_xy_hw2, self.map_fraction_hw, cv2.INTER_LINEAR, out_hw3, cv2.BORDER_CONSTANT, 0)
+        except cv2.error as err:
+            raise InputError(f'image of {self.model.width} x {self.model.height} cannot be decoded: {err.err}') from err
 
 
 def make_rectifier(model: CameraModel, width: int, height: int) -> Rectifier:

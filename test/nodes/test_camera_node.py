@@ -50,9 +50,12 @@ def info(width: int = 176, height: int = 64, model: str = 'plumb_bob', d: tuple[
 class Cameras:
     """The two cameras of most tests, as a driver would send them."""
 
-    def __init__(self, harness: Harness, names: tuple[str, ...] = ('left', 'right'), infos: bool = True) -> None:
+    def __init__(
+        self, harness: Harness, names: tuple[str, ...] = ('left', 'right'), infos: bool = True, images: bool = True
+    ) -> None:
         self.harness = harness
-        self.images = {name: harness.talk(Image, f'/sensing/camera/{name}/image_raw', SENSOR_QOS) for name in names}
+        topics = {name: f'/sensing/camera/{name}/image_raw' for name in names if images}
+        self.images = {name: harness.talk(Image, topic, SENSOR_QOS) for name, topic in topics.items()}
         self.infos = {name: harness.talk(CameraInfo, f'/sensing/camera/{name}/camera_info', SENSOR_QOS) for name in names}
         if infos:
             self.calibrate(*names)
@@ -120,6 +123,8 @@ def test_the_trace_begins_with_the_anchor_message() -> None:
         ({'encoding': '32FC1'}, "unknown encoding '32FC1'"),
         ({'step': 3}, 'step 3 is less than'),
         ({'step': 600}, 'truncated image'),
+        ({'height': 32}, 'wrong step: 33792 bytes'),
+        ({'width': 0, 'step': 0, 'data': array.array('B')}, 'image of 0 x 64 pixels'),
     ],
 )
 def test_a_bad_image_is_masked_with_its_fact_and_the_others_go_on(damage: dict[str, Any], fact: str) -> None:
@@ -163,17 +168,35 @@ def test_a_calibration_of_another_size_masks_the_camera() -> None:
         harness.spin_until(lambda: bundles)
         assert list(bundles[0].valid) == [True, False]
         assert 'the image is 176 x 64, the CameraInfo is for 1600 x 900' in warnings_of(node)
+        cameras.calibrate('right')
+        cameras.send(second(5.1))
+        harness.spin_until(lambda: len(bundles) == 2)
+        assert list(bundles[1].valid) == [True, True]
 
 
-def test_a_bad_calibration_replaces_a_good_one_and_masks() -> None:
+@pytest.mark.parametrize(
+    ('bad', 'fact'),
+    [
+        (info(k=[0.0] * 9), 'camera matrix k is singular'),
+        (info(k=[float('nan')] * 9), 'camera matrix k is not finite'),
+        (info(width=0, height=0), 'calibration is for an image of 0 x 0'),
+        (info(model='pear', d=(0.1,)), "unknown distortion model 'pear'"),
+        (info(d=(0.1,)), 'plumb_bob wants 4 or 5 coefficients, got 1'),
+    ],
+)
+def test_a_bad_calibration_replaces_a_good_one_and_masks_until_it_is_good_again(bad: CameraInfo, fact: str) -> None:
     with ros(TWO) as harness:
         node, bundles = start(harness)
         cameras = Cameras(harness)
-        cameras.calibrate('right', message=info(k=[0.0] * 9))
+        cameras.calibrate('right', message=bad)
         cameras.send(second(5))
         harness.spin_until(lambda: bundles)
         assert list(bundles[0].valid) == [True, False]
-        assert '/sensing/camera/right/camera_info: camera matrix k is singular' in warnings_of(node)
+        assert '/sensing/camera/right/camera_info: ' + fact in warnings_of(node)
+        cameras.calibrate('right')
+        cameras.send(second(5.1))
+        harness.spin_until(lambda: len(bundles) == 2)
+        assert list(bundles[1].valid) == [True, True]
 
 
 def test_poses_come_from_tf_where_the_parameter_is_nan_and_a_missing_tf_masks() -> None:
@@ -286,6 +309,8 @@ def test_diagnostics_name_a_second_publisher_and_a_silent_topic() -> None:
         ({'extrinsics': [1.0, 2.0]}, 'extrinsics must be empty or hold 12 values for 2 cameras, got 2'),
         ({'camera_names': ['left', 'left']}, 'camera_names must differ'),
         ({'image_topics': ['/a']}, 'image_topics must be empty or hold 2 values'),
+        ({'image_topics': ['/a', '/a']}, 'image_topics must differ'),
+        ({'time_offsets_s': [0.0, float('inf')]}, 'time_offsets_s must be finite'),
     ],
 )
 def test_a_parameter_that_cannot_be_is_refused_with_the_fact(change: dict[str, Any], fact: str) -> None:

@@ -159,6 +159,15 @@ def test_another_lidar_leads_when_the_anchor_dies():
         (lambda message: setattr(message, 'width', 3), 'truncated'),
         (lambda message: setattr(message, 'fields', message.fields[1:]), 'field x is missing'),
         (lambda message: setattr(message, 'point_step', 12), 'of 12 bytes'),
+        (
+            lambda message: setattr(message, 'data', message.data[:-1]),
+            'truncated: 2 x 1 points of 20 bytes need 40 bytes, got 39',
+        ),
+        (lambda message: setattr(message, 'data', message.data[:0]), 'truncated'),
+        (lambda message: setattr(message, 'fields', []), 'field x is missing (fields: none)'),
+        (lambda message: setattr(message.fields[0], 'datatype', 77), 'unknown datatype 77'),
+        (lambda message: setattr(message.fields[1], 'offset', 2), 'fields x and y overlap'),
+        (lambda message: setattr(message, 'width', 0), '0 x 1 points but 40 bytes'),
     ],
 )
 def test_a_bad_cloud_is_named_and_the_next_good_one_used(spoil, fact):
@@ -175,6 +184,41 @@ def test_a_bad_cloud_is_named_and_the_next_good_one_used(spoil, fact):
         assert any(TOPIC in text and fact in text for text in warnings_of(node))
     assert sweep.header == header(START_NS + PERIOD_NS, 'base_link')
     assert len(sweeps) == 1
+
+
+@pytest.mark.parametrize(('value', 'fact'), [(float('nan'), 'twist must be finite'), (1e9, 'not beyond 300')])
+def test_odometry_that_cannot_be_is_named_and_the_sweep_goes_out_uncompensated(value, fact):
+    with ros(ONE) as h:
+        node = h.start(LidarNode)
+        sweeps = h.listen(LidarSweep, '/lidar_node/output/sweep')
+        clouds, poses = h.talk(PointCloud2, TOPIC), h.talk(Odometry, '/lidar_node/input/odometry')
+        poses.publish(odometry(START_NS, x=0.0, speed_mps=value))
+        h.spin_until(lambda: node.counters['rejected'] == 1)
+        clouds.publish(cloud(0))
+        assert not last(h, sweeps).motion_compensated
+        assert any('/lidar_node/input/odometry' in text and fact in text for text in node.warnings)
+        poses.publish(odometry(START_NS + PERIOD_NS, x=0.0))
+        h.spin_until(lambda: len(node.odometry) == 1)
+        clouds.publish(cloud(1))
+        h.spin_until(lambda: len(sweeps) == 2)
+        assert node.counters['failures'] == 0
+
+
+def test_transforms_that_cannot_be_are_named_and_the_good_one_beside_them_taken():
+    no_rotation, ring, good = (TransformStamped(header=header(0, 'base_link'), child_frame_id='lidar') for _ in range(3))
+    no_rotation.transform.rotation.w = 0.0
+    ring.child_frame_id = 'base_link'
+    good.transform.translation.x = 2.0
+    with ros({'points_topics': [TOPIC]}) as h:
+        node = h.start(LidarNode)
+        sweeps = h.listen(LidarSweep, '/lidar_node/output/sweep')
+        clouds = h.talk(PointCloud2, TOPIC)
+        h.talk(TFMessage, '/tf_static', TF_STATIC_QOS).publish(TFMessage(transforms=[no_rotation, ring, good]))
+        h.spin_until(lambda: len(node.warnings) >= 2)
+        clouds.publish(cloud(0))
+        last(h, sweeps)
+        assert any('/tf_static: lidar not taken: a quaternion of norm 0' in text for text in node.warnings)
+        assert any('/tf_static: base_link not taken' in text for text in node.warnings)
 
 
 def test_empty_clouds_and_nan_points_are_warned_of_and_go_on():
@@ -224,6 +268,9 @@ def test_points_for_rviz_come_only_while_someone_listens():
         {'anchor': 'nobody'},
         {'ego_box': [1.0, 0.0, 0.0, 1.0, 0.0, 1.0]},
         {'extrinsics': [1.0, 2.0]},
+        {'extrinsics': [float('inf'), 0.0, 0.0, 0.0, 0.0, 0.0]},
+        {'time_offsets_s': [float('inf')]},
+        {'lidar_names': ['a', 'b'], 'points_topics': [TOPIC, TOPIC], 'extrinsics': [0.0] * 12},
         {'lidar_names': ['a', 'b']},
         {'tolerance_s': 5.0},
     ],
