@@ -1,8 +1,10 @@
 """The simulated world as a node: sensors, odometry, tf and /clock out, vehicle commands in.
 
 Lock-step (the default): time stands still after each sensor frame until the command of its stamp has come, so that a slow
-machine changes nothing but the wall time. ``realtime``: time runs with the wall clock and the newest command holds for 0.2 s.
-Nothing here blocks: a command or a steady timer moves a small state machine on. No clock is sent before the stack listens.
+machine changes nothing but the wall time; for the same reason /clock goes on once a frame, or how often a node's timers fire
+in between would depend on the machine. ``realtime``: time runs with the wall clock and the newest command holds for 0.2 s.
+Nothing here blocks: a command or a steady timer moves a small state machine on. No clock is sent before the stack listens and
+is engaged; a stack that is not goes without waiting after a while.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ POLL_PERIOD_S = 0.02
 TRUTH_PERIOD_S = 0.2
 COMMAND_TIMEOUT_S = 0.2
 FIRST_ANSWER_TIMEOUT_S = 10.0
+SETTLE_S = 0.5  # from the first subscriptions of a node until it is active
 SILENT_STACK_S = 3.0
 MAX_CATCH_UP_STEPS = 10
 STREAM_QOS = QoSProfile(depth=50)
@@ -84,7 +87,7 @@ class WorldNode(StackNode[WorldParams]):
         shipped = config_dir() / 'pedals'
         self._pedals: Pedals = load_pedals(shipped / 'accel_map.csv', shipped / 'brake_map.csv')
         self._rig = Rig(image_width=self.params.image_width, image_height=self.params.image_height)
-        self._static_sent = self._heard = False
+        self._static_sent = self._engaged = False
         self._make_world(self.params.seed)
         self._advertise_all()
         self.subscribe(m.VehicleCommand, '~/input/command', self._on_command, STREAM_QOS, stamped=False)
@@ -135,7 +138,7 @@ class WorldNode(StackNode[WorldParams]):
 
     def _on_command(self, message: m.VehicleCommand, receive_ns: int) -> None:
         command = command_from_msg(message)
-        self._heard, self._command, self._command_at_s = True, command, receive_ns / 1e9
+        self._engaged, self._command, self._command_at_s = command.engaged, command, receive_ns / 1e9
         stamp_ns = stamp_to_ns(message.header.stamp)
         if not message.first_of_plan or stamp_ns not in self._unanswered:
             return
@@ -168,13 +171,13 @@ class WorldNode(StackNode[WorldParams]):
             self._check_timeout(now_s)
 
     def _stack_listens(self, now_s: float) -> bool:
-        """Everything is connected and a command was heard, or, from a stack whose time stands still, none will come."""
+        """Everything is connected and was engaged, or has been silent or not engaged for long."""
         sensors = [self._cloud_out, *self._images_out]
         topic = self.resolve_topic_name('~/input/command')
         if any(not out.get_subscription_count() for out in sensors) or not self.count_publishers(topic):
             self._waiting_since_s = now_s
             return False
-        return self._heard or now_s - self._waiting_since_s > SILENT_STACK_S
+        return now_s - self._waiting_since_s > (SETTLE_S if self._engaged else SILENT_STACK_S)
 
     def _begin(self, now_s: float) -> None:
         world = self._the_world
@@ -182,6 +185,7 @@ class WorldNode(StackNode[WorldParams]):
         if self.params.publish_goal:
             self._goal_out.publish(wm.goal_to_msg(world.scenario.goal_3, world.stamp_ns))
         self._clock_zero_s = now_s - world.time_s
+        self._send_clock()
         self._send_motion()
         self._send_frame()
 
@@ -190,6 +194,7 @@ class WorldNode(StackNode[WorldParams]):
         for _ in range(FRAME_STEPS):
             self._the_world.step(command)
             self._send_motion()
+        self._send_clock()
         self._send_frame()
 
     def _check_timeout(self, now_s: float) -> None:
@@ -208,6 +213,7 @@ class WorldNode(StackNode[WorldParams]):
         for _ in range(due):
             fresh = self._command_at_s > 0.0 and time.monotonic() - self._command_at_s <= COMMAND_TIMEOUT_S
             self._the_world.step(self._command if fresh else FULL_BRAKE)
+            self._send_clock()
             self._send_motion()
             if self._the_world.steps % FRAME_STEPS == 0:
                 self._send_frame()
@@ -216,10 +222,12 @@ class WorldNode(StackNode[WorldParams]):
 
     # Output --------------------------------------------------------------------------------------------------------------
 
+    def _send_clock(self) -> None:
+        self._clock_out.publish(Clock(clock=time_to_msg(self._the_world.stamp_ns)))
+
     def _send_motion(self) -> None:
         world = self._the_world
         stamp_ns = world.stamp_ns
-        self._clock_out.publish(Clock(clock=time_to_msg(stamp_ns)))
         self._odometry_out.publish(wm.odometry_to_msg(world.ego, world.yaw_rate_radps, stamp_ns))
         pose = wm.transform_to_msg(wm.pose_of(world.ego), wm.MAP, BASE_LINK, stamp_ns)
         self._tf_out.publish(TFMessage(transforms=[pose]))

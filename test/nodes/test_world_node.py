@@ -76,8 +76,8 @@ def test_it_waits_for_the_stack_and_then_answers_every_command_with_a_frame():
         assert driver.truth[-1].frames == 10
         assert driver.truth[-1].distance > 0.3
         assert len(driver.truth[-1].objects) > 20
-        h.spin_until(lambda: len(driver.odometry) == 51 and len(clocks) == 51)
-        assert [stamp_to_ns(c.clock) for c in clocks] == [100_000_000 + 20_000_000 * i for i in range(51)]
+        h.spin_until(lambda: len(driver.odometry) == 51 and len(clocks) == 11)
+        assert [stamp_to_ns(c.clock) for c in clocks] == [100_000_000 * i for i in range(1, 12)]
         stamps = {stamp_to_ns(o.header.stamp) for o in driver.odometry}
         assert {stamp_to_ns(c.header.stamp) for c in driver.clouds} <= stamps
         assert driver.lights[0].lights[0].stop_position.x > 10.0
