@@ -153,9 +153,10 @@ class ControlNode(StackNode[ControlParams]):
         )
         self._envelope = SafetyEnvelope(Controller(params.vehicle(), pedals, params.controller()), params.safety())
         self._output = self.advertise(VehicleCommand, '~/output/command')
-        self.subscribe(Trajectory, '~/input/trajectory', self._on_trajectory, period_s=PLAN_PERIOD_S)
+        # Of several messages that wait, the first subscription's is taken first: a plan is answered with the newest motion.
         self.subscribe(Odometry, '~/input/odometry', self._on_odometry, period_s=PLAN_PERIOD_S)
         self.subscribe(Objects, '~/input/objects', self._on_objects, required=False)
+        self.subscribe(Trajectory, '~/input/trajectory', self._on_trajectory, period_s=PLAN_PERIOD_S)
         self.every(PERIOD_S, self._repeat)
         self.every(PERIOD_S, self._brake_before_time_begins, steady=True)
 
