@@ -33,7 +33,7 @@ class IdmParams:
         restart_gap_m: a standing vehicle starts again when the gap exceeds what is to be kept by this much.
     """
 
-    acceleration_mps2: float = 1.5
+    acceleration_mps2: float = 2.0
     deceleration_mps2: float = 2.0
     headway_s: float = 1.5
     max_deceleration_mps2: float = 5.0
