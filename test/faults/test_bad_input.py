@@ -124,11 +124,10 @@ class Stack:
         self.harness.spin_until(found)
         return found()[0]
 
-    def command_after(self, stamp_ns: int) -> VehicleCommand:
-        """What control says once time is there, without a new plan."""
+    def command_for(self, reason: str, stamp_ns: int) -> VehicleCommand:
+        """What control repeats for this reason once time is there, without a new plan."""
         self.tick(stamp_ns)
-        num = len(self.commands)
-        self.harness.spin_until(lambda: len(self.commands) > num)
+        self.harness.spin_until(lambda: self.commands and reason in self.commands[-1].reason)
         return self.commands[-1]
 
     @property
@@ -158,9 +157,7 @@ def test_a_bag_loop_leaves_no_old_track_plan_or_command(stack: Stack) -> None:
         messages.clear()
     stack.cloud = car_on_a_road(35.0)
     stack.tick(3_000_000_000)
-    command = stack.command_after(3_020_000_000)
-    assert 'no plan' in command.reason
-    assert 'no odometry' in command.reason
+    command = stack.command_for('no odometry; no plan', 3_020_000_000)
     assert command.brake > 0.0
     assert stack.frame(3.1).reason == ''
     (objects,), (plan,) = stack.objects, stack.plans
@@ -208,10 +205,9 @@ def test_when_the_planner_goes_the_vehicle_brakes_within_half_a_second(stack: St
     stack.planner.trigger_deactivate()
     for index in range(1, 5):
         stack.drive(5_100_000_000 + index * 100_000_000)
-    assert stack.command_after(5_520_000_000).reason == ''
+    assert stack.doubt == ''
     stack.drive(5_600_000_000)
-    command = stack.command_after(5_620_000_000)
-    assert command.reason.startswith('plan is 0.52 s old')
+    command = stack.command_for('plan is 0.52 s old', 5_620_000_000)
     assert command.brake > 0.0
     assert not command.first_of_plan
     stack.planner.trigger_activate()
