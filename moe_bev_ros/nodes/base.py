@@ -114,6 +114,7 @@ class StackNode(LifecycleNode, Generic[P]):
         required: bool = True,
         period_s: float = 0.0,
         many_publishers: bool = False,
+        all_at_once: bool = False,
     ) -> None:
         """Subscribe with a guard around the callback.
 
@@ -123,6 +124,8 @@ class StackNode(LifecycleNode, Generic[P]):
             required: diagnostics warn while nothing has come.
             period_s: expected time between two messages; diagnostics warn after five times that; 0: not periodic.
             many_publishers: more than one publisher is normal on this topic.
+            all_at_once: take every message that waits before another topic's turn; for what others are understood with, as
+                odometry. The executor takes one a turn, and a busy process would read a sweep with the motion of before.
         """
         try:
             validate_topic_name(topic)
@@ -141,7 +144,14 @@ class StackNode(LifecycleNode, Generic[P]):
             if self.is_active and (guard is None or self._stamp_accepted(guard, message, name, silence_s)):
                 self._defended(name, lambda: callback(message, receive_ns))
 
-        self._make_subscription(msg_type, name, guarded, copy.copy(qos), QoSOverridingOptions.with_default_policies())
+        def all_that_wait(message: Any, info: Any) -> None:
+            guarded(message, info)
+            subscription = next((item for item in self._subscriptions_made if item.topic_name == name), None)
+            while subscription is not None and (waiting := subscription.handle.take_message(msg_type, False)) is not None:
+                guarded(*waiting)
+
+        on_message = all_that_wait if all_at_once else guarded
+        self._make_subscription(msg_type, name, on_message, copy.copy(qos), QoSOverridingOptions.with_default_policies())
 
     def every(self, period_s: float, callback: Callable[[], None], *, steady: bool = False) -> None:
         """Call back periodically while active, on ROS time unless ``steady``."""

@@ -122,7 +122,7 @@ class BevNode(StackNode[BevParams]):
         self.map_publisher = self.advertise(OccupancyGrid, '~/output/bev_map')
         self.markers_publisher = self.advertise(MarkerArray, '~/output/markers')
         self.status_publisher = self.advertise(EngineStatus, '~/output/engine_status')
-        self.subscribe(Odometry, '~/input/odometry', self.on_odometry, ODOMETRY_QOS, required=False)
+        self.subscribe(Odometry, '~/input/odometry', self.on_odometry, ODOMETRY_QOS, required=False, all_at_once=True)
         self.subscribe(LidarSweep, '~/input/sweep', self.on_sweep, SENSOR_QOS, period_s=0.1)
         self.subscribe(CameraBundle, '~/input/bundle', self.on_bundle, SENSOR_QOS, period_s=0.1)
         self.every(POLL_PERIOD_S, self._on_timer, steady=True)

@@ -119,7 +119,8 @@ class LidarNode(StackNode[LidarParams]):
         self.synchroniser = self._make_synchroniser()
         self.sweep_publisher = self.advertise(LidarSweep, '~/output/sweep', SENSOR_QOS)
         self.points_publisher = self.advertise(PointCloud2, '~/output/points', SENSOR_QOS)
-        self.subscribe(Odometry, '~/input/odometry', self.on_odometry, ODOMETRY_QOS, required=params.motion_compensation)
+        motion_needed = params.motion_compensation
+        self.subscribe(Odometry, '~/input/odometry', self.on_odometry, ODOMETRY_QOS, required=motion_needed, all_at_once=True)
         for index, topic in enumerate(params.points_topics):
             on_cloud: Callable[[PointCloud2, int], None] = partial(self.on_cloud, index)
             self.subscribe(PointCloud2, topic, on_cloud, SENSOR_QOS, period_s=SWEEP_PERIOD_S)

@@ -95,7 +95,7 @@ class PlannerNode(StackNode[PlannerParams]):
         self._planner = Planner(config_of(p), graph, route)
         self._path = self.advertise(Path, '~/output/path')
         self._trajectory = self.advertise(Trajectory, '~/output/trajectory')
-        self.subscribe(Odometry, '~/input/odometry', self._on_odometry, SENSOR_QOS, period_s=0.1)
+        self.subscribe(Odometry, '~/input/odometry', self._on_odometry, SENSOR_QOS, period_s=0.1, all_at_once=True)
         self.subscribe(PoseStamped, '~/input/goal', self._on_goal, stamped=False, required=False, many_publishers=True)
         self.subscribe(TrafficLights, '~/input/traffic_lights', self._on_lights, required=False)
         if LaneletMapBin is not None:

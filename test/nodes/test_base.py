@@ -11,7 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from nav_msgs.msg import Path
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
 
 from harness import ros
 from moe_bev_ros.core.errors import InputError
@@ -295,3 +295,26 @@ def test_an_override_touches_its_own_topic_alone() -> None:
     with ros({'qos_overrides./echo/input/path.subscription.depth': 7}) as h:
         h.start(EchoNode)
         assert STATE_QOS.depth == 1
+
+
+class ListeningNode(StackNode[EchoParams]):
+    """Keeps the order in which it hears two topics."""
+
+    def __init__(self) -> None:
+        super().__init__('listener', EchoParams)
+        self.heard: list[str] = []
+
+    def setup(self) -> None:
+        self.subscribe(Path, '~/input/motion', lambda *_: self.heard.append('motion'), QoSProfile(depth=20), all_at_once=True)
+        self.subscribe(Path, '~/input/sweep', lambda *_: self.heard.append('sweep'))
+
+
+def test_all_motion_that_waits_is_heard_before_a_sweep() -> None:
+    with ros() as h:
+        node = h.start(ListeningNode)
+        motion, sweep = (h.talk(Path, f'/listener/input/{name}', 20) for name in ('motion', 'sweep'))
+        for step in range(1, 11):
+            motion.publish(path(step * SECOND))
+        sweep.publish(path(10 * SECOND))
+        h.spin_until(lambda: len(node.heard) == 11)
+        assert node.heard == ['motion'] * 10 + ['sweep']
