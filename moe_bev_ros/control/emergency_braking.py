@@ -64,10 +64,11 @@ def emergency_reason(
     """What to brake for, or an empty text.
 
     Args:
-        scene: objects in base_link at its stamp; the vehicle is taken to have driven on since then.
+        scene: objects in base_link at its stamp; the vehicle is taken to have driven on since then. They count without valid
+            perception too: what is seen is there, only what is not seen then says nothing.
         curvature: of the present steering angle, left positive [1/m].
     """
-    if not scene.perception_valid or speed_mps < settings.min_speed_mps:
+    if speed_mps < settings.min_speed_mps:
         return ''
     reach_m = braking_distance_m(speed_mps, 0.0, settings) + vehicle.front_m + speed_mps * scene_age_s
     for item in scene.objects:

@@ -55,9 +55,12 @@ def test_in_a_curve_the_arc_counts_not_the_line(side):
     assert reason(car(12.0), speed=8.0, curvature=side / radius) == ''
 
 
-def test_ghosts_blindness_and_creeping_are_no_emergency():
+def test_what_half_blind_perception_sees_is_an_emergency_too():
+    assert reason(car(8.0), valid=False) == reason(car(8.0)) != ''
+
+
+def test_ghosts_and_creeping_are_no_emergency():
     assert reason(car(8.0, age=1)) == ''
-    assert reason(car(8.0), valid=False) == ''
     assert reason(car(6.2), speed=0.3) == ''
     assert reason(dataclasses.replace(car(1.4), box_7=np.array([1.4, 0, 0.8, 1, 1, 1, 0], np.float32))) == ''
 
