@@ -2,7 +2,7 @@
 
 Two kinds of braking: a *doubt* (not engaged, old data, a plan that does not fit) brakes firmly for as long as it
 lasts; an *emergency* (the plan says so, or something stands too close ahead) presses the brake fully and stays so
-until the vehicle stands.
+until the vehicle stands. Only standstill ends it: a jump of time changes nothing about what stands ahead.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from moe_bev_ros.core.frame import EgoMotion
 from moe_bev_ros.core.objects import Scene
 from moe_bev_ros.core.plan import Plan
 
+NOT_ENGAGED = 'not engaged; call the engage service'
+
 
 @dataclass(frozen=True)
 class SafetySettings:
@@ -28,7 +30,9 @@ class SafetySettings:
 
     Attributes:
         plan_timeout_s: a plan older than this is not followed.
-        odometry_timeout_s: likewise for the odometry, and for the objects that emergency braking looks at.
+        odometry_timeout_s: likewise for the odometry.
+        objects_timeout_s: likewise for the objects that emergency braking looks at.
+        require_objects: none of them, or none newer than that, is a doubt: emergency braking would be off unnoticed.
         blind_timeout_s: perception without the sensors it needs for longer than this is a doubt.
         future_tolerance_s: a stamp may lie this far ahead of now (the clock travels on another topic).
         max_lateral_error_m: beside the plan by more than this, the plan is not for here.
@@ -39,6 +43,8 @@ class SafetySettings:
 
     plan_timeout_s: float = 0.5
     odometry_timeout_s: float = 0.5
+    objects_timeout_s: float = 0.5
+    require_objects: bool = True
     blind_timeout_s: float = 0.5
     future_tolerance_s: float = 0.3
     max_lateral_error_m: float = 3.0
@@ -54,8 +60,8 @@ class Situation:
 
     Attributes:
         now_s: ROS time [s].
-        plan, ego, scene: the newest of each; None: none came, or it was unusable. ``scene`` is optional altogether.
-        plan_silence_s, ego_silence_s: since it arrived, on a clock that never stands still; 0 where time is simulated.
+        plan, ego, scene: the newest of each; None: none came, or it was unusable.
+        plan_silence_s, ego_silence_s, scene_silence_s: since it came, by a clock that nobody sets; 0 in simulated time.
     """
 
     now_s: float
@@ -65,6 +71,7 @@ class Situation:
     scene: Scene | None = None
     plan_silence_s: float = 0.0
     ego_silence_s: float = 0.0
+    scene_silence_s: float = 0.0
 
     @property
     def plan_age_s(self) -> float:
@@ -76,6 +83,11 @@ class Situation:
         """Likewise for the odometry."""
         return self.now_s - self.ego.stamp_ns / 1e9 if self.ego else float('inf')
 
+    @property
+    def scene_age_s(self) -> float:
+        """Likewise for the objects."""
+        return self.now_s - self.scene.stamp_ns / 1e9 if self.scene else float('inf')
+
 
 class SafetyEnvelope:
     """Owns the controller, and is the only one to ask it."""
@@ -84,19 +96,33 @@ class SafetyEnvelope:
         self.controller = controller
         self.settings = settings
         self.doubt = ''  # why the last command does not follow the plan; empty: it does
+        self.is_unsure = False  # the last command could not have been engaged: something is missing, old or does not fit
         self._emergency = ''
         self._last_sight_s: float | None = None
 
     def reset(self) -> None:
         """Forget everything: the next command holds, until the situation says otherwise."""
-        self.doubt = self._emergency = ''
+        self._emergency = ''
+        self.forget_times()
+
+    def forget_times(self) -> None:
+        """Time jumped: forget everything but an emergency."""
+        self.doubt, self.is_unsure = '', False
         self._last_sight_s = None
         self.controller.reset()
+
+    def last_word(self, reason: str) -> Command:
+        """The command of one who falls silent: full brake and hold, with the steering as it is."""
+        deceleration_mps2 = self.settings.emergency_deceleration_mps2
+        return Command(0.0, 1.0, self.controller.steering_angle_rad, -deceleration_mps2, 0.0, hold=True, reason=reason)
 
     def command(self, situation: Situation) -> Command:
         """The command for this moment; ``reason`` says why it brakes."""
         settings, now_s = self.settings, situation.now_s
-        doubts = list(self._doubts(situation))
+        doubts = self.doubts(situation)
+        self.is_unsure = bool(doubts)
+        if not situation.engaged:
+            doubts = [NOT_ENGAGED, *doubts]
         ego = None if self._ego_doubt(situation) else situation.ego
         path = self._path(situation.plan, ego, now_s)
         self._update_emergency(situation, ego)
@@ -111,9 +137,11 @@ class SafetyEnvelope:
         assert situation.ego is not None
         return dataclasses.replace(self.controller.update(situation.plan, situation.ego, now_s), engaged=True)
 
+    def doubts(self, situation: Situation) -> list[str]:
+        """What speaks against following the plan, besides not being engaged and emergencies."""
+        return list(self._doubts(situation))
+
     def _doubts(self, situation: Situation) -> Iterator[str]:
-        if not situation.engaged:
-            yield 'not engaged; call the engage service'
         plan, ego = situation.plan, situation.ego
         ego_doubt = self._ego_doubt(situation)
         if ego_doubt:
@@ -123,6 +151,7 @@ class SafetyEnvelope:
             yield plan_doubt
         elif plan and ego and not ego_doubt:
             yield from self._fit_doubts(plan, ego, situation.now_s)
+        yield from self._scene_doubts(situation)
         yield from self._sight_doubts(situation)
 
     def _ego_doubt(self, situation: Situation) -> str:
@@ -162,6 +191,18 @@ class SafetyEnvelope:
         if abs(place.yaw_error_rad) > self.settings.max_yaw_error_rad:
             yield f'heading {abs(place.yaw_error_rad):.1f} rad off the plan'
 
+    def _scene_doubts(self, situation: Situation) -> Iterator[str]:
+        settings = self.settings
+        if not settings.require_objects:
+            return
+        if situation.scene is None:
+            yield 'no list of objects'
+            return
+        age_s, silence_s, timeout_s = situation.scene_age_s, situation.scene_silence_s, settings.objects_timeout_s
+        doubt = _age_doubt('the list of objects', age_s, silence_s, timeout_s, settings.future_tolerance_s)
+        if doubt:
+            yield doubt
+
     def _sight_doubts(self, situation: Situation) -> Iterator[str]:
         scene = situation.scene
         if scene is None:
@@ -184,8 +225,8 @@ class SafetyEnvelope:
             return plan.reason or 'the plan says emergency'
         if ego is None or scene is None:
             return ''
-        scene_age_s = max(situation.now_s - scene.stamp_ns / 1e9, 0.0)
-        if scene_age_s > self.settings.odometry_timeout_s:
+        scene_age_s = max(situation.scene_age_s, situation.scene_silence_s, 0.0)
+        if scene_age_s > self.settings.objects_timeout_s:
             return ''
         curvature = float(np.tan(self.controller.steering_angle_rad)) / vehicle.wheelbase_m
         return emergency_reason(scene, scene_age_s, ego.speed_mps, curvature, vehicle, self.settings.braking)

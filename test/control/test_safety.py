@@ -53,6 +53,10 @@ DOUBTS = {
     'odometry is 0.60 s old': {'ego': ego(age_s=0.6)},
     'odometry is 0.80 s old': {'ego_silence_s': 0.8},
     'odometry lies 2.00 s in the future': {'ego': ego(age_s=-2.0)},
+    'no list of objects': {'scene': None},
+    'the list of objects is 0.60 s old': {'scene': scene(stamp_s=NOW_S - 0.6)},
+    'the list of objects is 0.90 s old': {'scene_silence_s': 0.9},
+    'the list of objects lies 1.00 s in the future': {'scene': scene(stamp_s=NOW_S + 1.0)},
     'odometry is not finite': {'ego': nan_ego()},
     'the plan is in frame odom, the odometry in map': {'plan': plan(frame_id='odom')},
     'the plan is empty': {'plan': Plan(round(NOW_S * 1e9), 'map', np.zeros((0, 7)))},
@@ -82,6 +86,23 @@ def test_on_a_doubt_it_brakes_and_says_why(reason):
     assert not command.emergency
 
 
+def test_without_our_perception_objects_are_welcome_but_not_needed():
+    safety = SafetyEnvelope(controller(), SafetySettings(require_objects=False))
+    assert safety.command(situation(scene=None)).reason == ''
+    assert safety.command(situation(scene=scene(stamp_s=NOW_S - 9.0))).reason == ''
+    assert safety.command(situation(scene=scene(car(10.0)))).emergency
+
+
+def test_not_being_engaged_is_told_apart_from_what_must_not_be_engaged():
+    safety = envelope()
+    safety.command(situation(engaged=False))
+    assert (safety.is_unsure, safety.doubts(situation(engaged=False))) == (False, [])
+    safety.command(situation(plan=None))
+    assert (safety.is_unsure, safety.doubts(situation(plan=None))) == (True, ['no plan'])
+    safety.command(situation(plan=plan(emergency=True)))
+    assert not safety.is_unsure
+
+
 def test_it_drives_again_when_the_doubt_is_gone():
     safety = envelope()
     safety.command(situation(plan=None))
@@ -99,7 +120,7 @@ def test_at_standstill_a_doubt_holds():
 
 def test_several_doubts_are_all_named():
     command = envelope().command(Situation(NOW_S, engaged=False))
-    assert command.reason == 'not engaged; call the engage service; no odometry; no plan'
+    assert command.reason == 'not engaged; call the engage service; no odometry; no plan; no list of objects'
     assert command.brake > 0.0
 
 
@@ -136,6 +157,26 @@ def test_an_emergency_lasts_until_standstill():
     assert (later.emergency, later.brake) == (True, 1.0)
     assert (unknown.emergency, unknown.brake) == (True, 1.0)
     assert not standing.emergency
+
+
+def test_a_jump_of_time_ends_no_emergency():
+    safety = envelope()
+    safety.command(situation(plan=plan(emergency=True, reason='wall')))
+    safety.forget_times()
+    command = safety.command(Situation(5.0, engaged=False))
+    assert (command.emergency, command.brake, command.reason) == (True, 1.0, 'wall')
+    standing = Bicycle().ego(5.1)
+    assert not safety.command(Situation(5.1, engaged=False, ego=standing)).emergency
+
+
+def test_its_last_word_is_full_brake_along_the_curve():
+    safety = envelope()
+    turning = cruise(8.0, 3.0, curvature=0.05, stamp_s=NOW_S)
+    for step in range(10):
+        steered = safety.command(situation(now_s=NOW_S + 0.02 * step, plan=turning)).steering_angle_rad
+    command = safety.last_word('shut down')
+    assert (command.brake, command.throttle, command.hold, command.reason) == (1.0, 0.0, True, 'shut down')
+    assert command.steering_angle_rad == steered > 0.0
 
 
 def test_reset_ends_an_emergency():
