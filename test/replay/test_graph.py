@@ -19,13 +19,12 @@ def test_no_node_of_the_stack_can_see_the_truth(tmp_path: Path) -> None:
     names = {spec.name for spec in stack.nodes}
     with Launcher(stack, node_environment(os.environ), log_dir=tmp_path), ros() as h:
 
-        def commands_flow() -> bool:
-            return h.peer.count_publishers(TRUTH) == 1 and len(commands) > 5
+        def all_is_up() -> bool:
+            graph = {name for name, _ in h.peer.get_node_names_and_namespaces()}
+            return names <= graph and h.peer.count_publishers(TRUTH) == 1 and len(commands) > 5
 
         commands = h.listen(VehicleCommand, '/moe_bev/vehicle_command')
-        h.spin_until(commands_flow, timeout_s=60.0)
-        graph = dict(h.peer.get_node_names_and_namespaces())
-        assert names <= set(graph)
+        h.spin_until(all_is_up, timeout_s=60.0)
         assert h.peer.get_subscriptions_info_by_topic(TRUTH) == []
         for name in names:
             heard = dict(h.peer.get_subscriber_names_and_types_by_node(name, '/'))
