@@ -51,80 +51,80 @@ class ControlParams:
     brake_map: str = param('', 'brake map, likewise', read_only=True)
     max_throttle: float = param(0.6, 'highest throttle [0..1]', low=0.0, high=1.0, read_only=True)
     max_brake: float = param(0.8, 'highest brake outside an emergency [0..1]', low=0.1, high=1.0, read_only=True)
-    wheelbase: float = param(2.8, 'distance between the axles [m]', low=0.5, high=10.0, read_only=True)
-    vehicle_length: float = param(4.6, 'bumper to bumper [m]', low=0.5, high=20.0, read_only=True)
-    vehicle_width: float = param(1.9, 'without mirrors [m]', low=0.3, high=4.0, read_only=True)
-    rear_overhang: float = param(0.9, 'rear bumper to rear axle [m]', low=0.0, high=5.0, read_only=True)
-    max_steering_angle: float = param(0.6, 'of the virtual front wheel [rad]', low=0.05, high=1.4, read_only=True)
-    max_steering_rate: float = param(0.8, 'of the virtual front wheel [rad/s]', low=0.05, high=10.0, read_only=True)
-    lookahead_time: float = param(0.8, 'pure pursuit looks this far ahead [s]', low=0.1, high=5.0)
-    min_lookahead: float = param(4.0, 'but at least [m]', low=0.5, high=50.0)
-    max_lookahead: float = param(20.0, 'and at most [m]', low=1.0, high=100.0)
-    preview: float = param(0.1, 'the pedals answer this late; the plan is read this far ahead [s]', low=0.0, high=1.0)
+    wheelbase_m: float = param(2.8, 'distance between the axles [m]', low=0.5, high=10.0, read_only=True)
+    vehicle_length_m: float = param(4.6, 'bumper to bumper [m]', low=0.5, high=20.0, read_only=True)
+    vehicle_width_m: float = param(1.9, 'without mirrors [m]', low=0.3, high=4.0, read_only=True)
+    rear_overhang_m: float = param(0.9, 'rear bumper to rear axle [m]', low=0.0, high=5.0, read_only=True)
+    max_steering_angle_rad: float = param(0.6, 'of the virtual front wheel [rad]', low=0.05, high=1.4, read_only=True)
+    max_steering_rate_radps: float = param(0.8, 'of the virtual front wheel [rad/s]', low=0.05, high=10.0, read_only=True)
+    lookahead_time_s: float = param(0.8, 'pure pursuit looks this far ahead [s]', low=0.1, high=5.0)
+    min_lookahead_m: float = param(4.0, 'but at least [m]', low=0.5, high=50.0)
+    max_lookahead_m: float = param(20.0, 'and at most [m]', low=1.0, high=100.0)
+    preview_s: float = param(0.1, 'the pedals answer this late; the plan is read this far ahead [s]', low=0.0, high=1.0)
     speed_kp: float = param(1.0, 'proportional gain [m/s2 per m/s]', low=0.0, high=10.0)
     speed_ki: float = param(0.15, 'integral gain [m/s2 per m]', low=0.0, high=10.0)
     speed_kd: float = param(0.0, 'derivative gain [m/s2 per m/s2]', low=0.0, high=10.0)
     station_gain: float = param(0.5, 'wanted speed per metre behind the plan [1/s]', low=0.0, high=5.0)
-    max_speed: float = param(25.0, '[m/s]', low=0.0, high=60.0)
-    max_acceleration: float = param(3.0, '[m/s2]', low=0.1, high=10.0)
-    max_deceleration: float = param(5.0, 'while following a plan [m/s2]', low=0.5, high=10.0)
-    max_jerk: float = param(5.0, 'while following a plan [m/s3]', low=0.1, high=100.0)
-    max_braking_jerk: float = param(10.0, 'likewise, while pressing the brake [m/s3]', low=0.1, high=100.0)
-    max_lateral_acceleration: float = param(5.0, '[m/s2]', low=0.5, high=10.0)
-    plan_timeout: float = param(0.5, 'a plan older than this is not followed [s]', low=0.05, high=10.0)
-    odometry_timeout: float = param(0.5, 'odometry older than this brakes [s]', low=0.05, high=10.0)
-    blind_timeout: float = param(0.5, 'perception without its sensors for longer than this brakes [s]', low=0.0, high=10.0)
-    max_lateral_error: float = param(3.0, 'farther beside the plan than this brakes [m]', low=0.1, high=50.0)
-    doubt_deceleration: float = param(3.5, 'braking on a doubt [m/s2]', low=0.5, high=10.0)
-    emergency_deceleration: float = param(8.0, 'what fully pressed brakes give [m/s2]', low=1.0, high=12.0)
-    aeb_deceleration: float = param(6.0, 'emergency braking counts on this [m/s2]', low=1.0, high=12.0)
-    aeb_reaction: float = param(0.2, 'time until the brakes act [s]', low=0.0, high=2.0)
-    aeb_margin: float = param(0.5, 'left in front of the obstacle [m]', low=0.0, high=10.0)
+    max_speed_mps: float = param(25.0, '[m/s]', low=0.0, high=60.0)
+    max_acceleration_mps2: float = param(3.0, '[m/s2]', low=0.1, high=10.0)
+    max_deceleration_mps2: float = param(5.0, 'while following a plan [m/s2]', low=0.5, high=10.0)
+    max_jerk_mps3: float = param(5.0, 'while following a plan [m/s3]', low=0.1, high=100.0)
+    max_braking_jerk_mps3: float = param(10.0, 'likewise, while pressing the brake [m/s3]', low=0.1, high=100.0)
+    max_lateral_acceleration_mps2: float = param(5.0, '[m/s2]', low=0.5, high=10.0)
+    plan_timeout_s: float = param(0.5, 'a plan older than this is not followed [s]', low=0.05, high=10.0)
+    odometry_timeout_s: float = param(0.5, 'odometry older than this brakes [s]', low=0.05, high=10.0)
+    blind_timeout_s: float = param(0.5, 'perception without its sensors for longer than this brakes [s]', low=0.0, high=10.0)
+    max_lateral_error_m: float = param(3.0, 'farther beside the plan than this brakes [m]', low=0.1, high=50.0)
+    doubt_deceleration_mps2: float = param(3.5, 'braking on a doubt [m/s2]', low=0.5, high=10.0)
+    emergency_deceleration_mps2: float = param(8.0, 'what fully pressed brakes give [m/s2]', low=1.0, high=12.0)
+    aeb_deceleration_mps2: float = param(6.0, 'emergency braking counts on this [m/s2]', low=1.0, high=12.0)
+    aeb_reaction_s: float = param(0.2, 'time until the brakes act [s]', low=0.0, high=2.0)
+    aeb_margin_m: float = param(0.5, 'left in front of the obstacle [m]', low=0.0, high=10.0)
 
     def __post_init__(self) -> None:
-        if self.min_lookahead > self.max_lookahead:
-            raise ValueError(f'min_lookahead {self.min_lookahead} m must not exceed max_lookahead {self.max_lookahead} m')
+        if self.min_lookahead_m > self.max_lookahead_m:
+            raise ValueError(f'min_lookahead_m {self.min_lookahead_m} must not exceed max_lookahead_m {self.max_lookahead_m}')
 
     def vehicle(self) -> Vehicle:
         """Size and steering of the vehicle."""
         return Vehicle(
-            wheelbase_m=self.wheelbase,
-            length_m=self.vehicle_length,
-            width_m=self.vehicle_width,
-            rear_overhang_m=self.rear_overhang,
-            max_steering_rad=self.max_steering_angle,
-            max_steering_rate_radps=self.max_steering_rate,
+            wheelbase_m=self.wheelbase_m,
+            length_m=self.vehicle_length_m,
+            width_m=self.vehicle_width_m,
+            rear_overhang_m=self.rear_overhang_m,
+            max_steering_rad=self.max_steering_angle_rad,
+            max_steering_rate_radps=self.max_steering_rate_radps,
         )
 
     def controller(self) -> ControllerSettings:
         """Settings of the controller."""
         return ControllerSettings(
-            lookahead_time_s=self.lookahead_time,
-            min_lookahead_m=self.min_lookahead,
-            max_lookahead_m=self.max_lookahead,
-            preview_s=self.preview,
+            lookahead_time_s=self.lookahead_time_s,
+            min_lookahead_m=self.min_lookahead_m,
+            max_lookahead_m=self.max_lookahead_m,
+            preview_s=self.preview_s,
             station_gain=self.station_gain,
             gains=SpeedGains(self.speed_kp, self.speed_ki, self.speed_kd),
             limits=Limits(
-                max_speed_mps=self.max_speed,
-                max_acceleration_mps2=self.max_acceleration,
-                max_deceleration_mps2=self.max_deceleration,
-                max_jerk_mps3=self.max_jerk,
-                max_braking_jerk_mps3=self.max_braking_jerk,
-                max_lateral_acceleration_mps2=self.max_lateral_acceleration,
+                max_speed_mps=self.max_speed_mps,
+                max_acceleration_mps2=self.max_acceleration_mps2,
+                max_deceleration_mps2=self.max_deceleration_mps2,
+                max_jerk_mps3=self.max_jerk_mps3,
+                max_braking_jerk_mps3=self.max_braking_jerk_mps3,
+                max_lateral_acceleration_mps2=self.max_lateral_acceleration_mps2,
             ),
         )
 
     def safety(self) -> SafetySettings:
         """Settings of the safety envelope."""
         return SafetySettings(
-            plan_timeout_s=self.plan_timeout,
-            odometry_timeout_s=self.odometry_timeout,
-            blind_timeout_s=self.blind_timeout,
-            max_lateral_error_m=self.max_lateral_error,
-            doubt_deceleration_mps2=self.doubt_deceleration,
-            emergency_deceleration_mps2=self.emergency_deceleration,
-            braking=BrakingSettings(self.aeb_deceleration, self.aeb_reaction, self.aeb_margin),
+            plan_timeout_s=self.plan_timeout_s,
+            odometry_timeout_s=self.odometry_timeout_s,
+            blind_timeout_s=self.blind_timeout_s,
+            max_lateral_error_m=self.max_lateral_error_m,
+            doubt_deceleration_mps2=self.doubt_deceleration_mps2,
+            emergency_deceleration_mps2=self.emergency_deceleration_mps2,
+            braking=BrakingSettings(self.aeb_deceleration_mps2, self.aeb_reaction_s, self.aeb_margin_m),
         )
 
 

@@ -191,7 +191,7 @@ def test_when_the_lidar_stops_the_vehicle_brakes_within_its_limits_until_it_is_b
     assert all(plan.stop for plan in stack.plans[-8:])
     assert blind[3].brake > 0.0
     assert 'perception blind for 0.8 s' in blind[-1].reason
-    hardest = ControlParams().max_deceleration
+    hardest = ControlParams().max_deceleration_mps2
     assert all(-hardest <= command.acceleration <= 0.5 and not command.emergency for command in stack.commands[2:])
     assert 'engine clustering lacks its sensors' in stack.warnings()
     again = [stack.frame(6.3 + 0.1 * index) for index in range(3)]

@@ -308,14 +308,14 @@ def test_a_malformed_pedal_map_leaves_the_node_unconfigured(tmp_path):
 
 
 def test_a_parameter_out_of_range_is_refused():
-    with ros({'plan_timeout': 99.0}), pytest.raises(InputError, match='plan_timeout'):
+    with ros({'plan_timeout_s': 99.0}), pytest.raises(InputError, match='plan_timeout_s'):
         ControlNode()
 
 
 def test_tuning_changes_live_and_contradictions_are_refused(real):
-    assert real.node.set_parameters([Parameter('plan_timeout', value=0.3)])[0].successful
+    assert real.node.set_parameters([Parameter('plan_timeout_s', value=0.3)])[0].successful
     assert real.node.params.safety().plan_timeout_s == 0.3
-    refused = real.node.set_parameters([Parameter('min_lookahead', value=30.0)])[0]
+    refused = real.node.set_parameters([Parameter('min_lookahead_m', value=30.0)])[0]
     assert not refused.successful
-    assert 'max_lookahead' in refused.reason
+    assert 'max_lookahead_m' in refused.reason
     assert rclpy.ok()
