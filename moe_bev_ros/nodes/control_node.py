@@ -4,7 +4,7 @@ Every plan is answered by exactly one command with ``first_of_plan``, stamped as
 brakes. In between the 50 Hz timer repeats: stamped as the plan while it is followed, stamped *now* while the node
 brakes on a doubt.
 
-A plan or odometry is old by its stamp on ROS time. Where time is not simulated, the time since its arrival on the
+A plan, odometry or objects are old by their stamp on ROS time. Where time is not simulated, the time since their arrival on the
 steady clock counts too, so that a wall clock that is set back cannot make old data look new. In simulated time it
 must not count: a world that waits for us, or runs slower than real time, would look dead. Simulated time that has not
 begun yet lets no ROS timer fire; a steady timer brakes until it does.
@@ -73,6 +73,10 @@ class ControlParams:
     max_lateral_acceleration_mps2: float = param(5.0, '[m/s2]', low=0.5, high=10.0)
     plan_timeout_s: float = param(0.5, 'a plan older than this is not followed [s]', low=0.05, high=10.0)
     odometry_timeout_s: float = param(0.5, 'odometry older than this brakes [s]', low=0.05, high=10.0)
+    require_objects: bool = param(
+        True, 'brake while no objects come; false: drive without, for use without our perception', read_only=True
+    )
+    objects_timeout_s: float = param(0.5, 'objects older than this brake, and are not braked for [s]', low=0.05, high=10.0)
     blind_timeout_s: float = param(0.5, 'perception without its sensors for longer than this brakes [s]', low=0.0, high=10.0)
     max_lateral_error_m: float = param(3.0, 'farther beside the plan than this brakes [m]', low=0.1, high=50.0)
     doubt_deceleration_mps2: float = param(3.5, 'braking on a doubt [m/s2]', low=0.5, high=10.0)
@@ -120,6 +124,8 @@ class ControlParams:
         return SafetySettings(
             plan_timeout_s=self.plan_timeout_s,
             odometry_timeout_s=self.odometry_timeout_s,
+            objects_timeout_s=self.objects_timeout_s,
+            require_objects=self.require_objects,
             blind_timeout_s=self.blind_timeout_s,
             max_lateral_error_m=self.max_lateral_error_m,
             doubt_deceleration_mps2=self.doubt_deceleration_mps2,
@@ -137,7 +143,7 @@ class ControlNode(StackNode[ControlParams]):
         self._plan: Plan | None = None
         self._ego: EgoMotion | None = None
         self._scene: Scene | None = None
-        self._plan_at_s = self._ego_at_s = 0.0
+        self._plan_at_s = self._ego_at_s = self._scene_at_s = 0.0
         self._doubt = ''
         self._envelope: SafetyEnvelope | None = None
         self.create_service(SetBool, '~/engage', self._on_engage)
@@ -155,7 +161,12 @@ class ControlNode(StackNode[ControlParams]):
         self._output = self.advertise(VehicleCommand, '~/output/command')
         # Of several messages that wait, the first subscription's is taken first: a plan is answered with the newest motion.
         self.subscribe(Odometry, '~/input/odometry', self._on_odometry, period_s=PLAN_PERIOD_S)
-        self.subscribe(Objects, '~/input/objects', self._on_objects, required=False)
+        required = params.require_objects
+        self.subscribe(
+            Objects, '~/input/objects', self._on_objects, required=required, period_s=PLAN_PERIOD_S if required else 0.0
+        )
+        if not required:
+            self.get_logger().warning('require_objects is false: no emergency braking while no objects come')
         self.subscribe(Trajectory, '~/input/trajectory', self._on_trajectory, period_s=PLAN_PERIOD_S)
         self.every(PERIOD_S, self._repeat)
         self.every(PERIOD_S, self._brake_before_time_begins, steady=True)
@@ -204,8 +215,10 @@ class ControlNode(StackNode[ControlParams]):
         self._ego = ego_from_msg(message)
         self._ego_at_s = receive_ns / 1e9
 
-    def _on_objects(self, message: Objects, _receive_ns: int) -> None:
+    def _on_objects(self, message: Objects, receive_ns: int) -> None:
+        self._scene = None  # likewise
         self._scene = scene_from_msg(message)
+        self._scene_at_s = receive_ns / 1e9
 
     def _repeat(self) -> None:
         command = self._command()
@@ -232,6 +245,7 @@ class ControlNode(StackNode[ControlParams]):
                 scene=self._scene,
                 plan_silence_s=0.0 if simulated else steady_s - self._plan_at_s,
                 ego_silence_s=0.0 if simulated else steady_s - self._ego_at_s,
+                scene_silence_s=0.0 if simulated else steady_s - self._scene_at_s,
             )
         )
         self._tell(self._envelope.doubt)

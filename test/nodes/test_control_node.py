@@ -2,6 +2,7 @@ import time
 
 import pytest
 import rclpy
+from control.test_emergency_braking import car
 from control.vehicle_model import Bicycle, cruise
 from geometry_msgs.msg import Quaternion
 from lifecycle_msgs.msg import State
@@ -16,7 +17,7 @@ from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.objects import Scene
 from moe_bev_ros.core.trace import Trace
 from moe_bev_ros.msg import Object, Objects, Trajectory, VehicleCommand
-from moe_bev_ros.nodes.base import STATE_QOS
+from moe_bev_ros.nodes.base import STATE_QOS, stamp_to_ns
 from moe_bev_ros.nodes.control_node import ControlNode
 from moe_bev_ros.nodes.convert import header, plan_to_msg, pose_to_msg, scene_to_msg, time_to_msg, trace_from_msg
 
@@ -71,11 +72,16 @@ class Bench:
     def answers(self):
         return [command for command in self.commands if command.first_of_plan]
 
-    def know(self, message):
-        """Publish odometry and wait until the node has it."""
-        health = self.node.inputs['/control_node/input/odometry']
+    def know(self, message, seen=None):
+        """Publish odometry and what is seen at its stamp, by default an empty road, and wait until the node has them."""
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        self.hand(self.odometry, message, 'odometry')
+        self.hand(self.objects, seen or scene_to_msg(Scene(stamp_ns, (), True, True, True), 'clustering', Trace()), 'objects')
+
+    def hand(self, publisher, message, topic):
+        health = self.node.inputs[f'/control_node/input/{topic}']
         before = health.num_received
-        self.odometry.publish(message)
+        publisher.publish(message)
         self.harness.spin_until(lambda: health.num_received > before)
 
     def call(self, engage):
@@ -181,14 +187,47 @@ def test_a_plan_without_a_stamp_is_refused_and_not_answered(simulated):
     assert simulated.answer(trajectory(5_000_000_000)).engaged
 
 
-def test_objects_that_cannot_be_are_named_and_the_plan_is_followed_on(simulated):
-    simulated.know(odometry(5_000_000_000))
-    scene = scene_to_msg(Scene(5_000_000_000, (), True, True, True), 'clustering', Trace())
+def seen(stamp_ns, *objects, valid=True):
+    return scene_to_msg(Scene(stamp_ns, objects, valid, valid, True), 'clustering', Trace())
+
+
+def test_objects_that_cannot_be_are_named_and_brake_until_they_can(simulated):
+    scene = seen(5_000_000_000)
     scene.objects.append(Object(label=77))
-    simulated.objects.publish(scene)
-    simulated.harness.spin_until(lambda: simulated.node.counters['rejected'] == 1)
-    assert simulated.node.warnings[-1].startswith('/control_node/input/objects: object label 77')
+    simulated.know(odometry(5_000_000_000), scene)
+    assert simulated.node.counters['rejected'] == 1
+    assert any(text.startswith('/control_node/input/objects: object label 77') for text in simulated.node.warnings)
+    command = simulated.answer(trajectory(5_000_000_000))
+    assert (command.reason, command.throttle) == ('no list of objects', 0.0)
+    simulated.tick(5_100_000_000)
+    simulated.know(odometry(5_100_000_000))
+    assert simulated.answer(trajectory(5_100_000_000)).reason == ''
+
+
+def test_a_car_close_ahead_is_braked_for_whether_perception_is_valid_or_not(simulated):
+    simulated.know(odometry(5_000_000_000), seen(5_000_000_000, car(10.0), valid=False))
+    command = simulated.answer(trajectory(5_000_000_000))
+    assert (command.emergency, command.brake) == (True, 1.0)
+
+
+def test_it_brakes_when_the_objects_stop(simulated):
+    simulated.know(odometry(5_000_000_000))
     assert simulated.answer(trajectory(5_000_000_000)).reason == ''
+    simulated.tick(5_600_000_000)
+    simulated.hand(simulated.odometry, odometry(5_600_000_000), 'odometry')
+    command = simulated.answer(trajectory(5_600_000_000))
+    assert command.reason.startswith('the list of objects is 0.60 s old')
+    assert command.brake > 0.0
+
+
+def test_without_our_perception_it_drives_without_objects():
+    with ros({**SIMULATED, 'require_objects': False}) as harness:
+        bench = Bench(harness)
+        bench.tick(5_000_000_000)
+        bench.hand(bench.odometry, odometry(5_000_000_000), 'odometry')
+        assert bench.answer(trajectory(5_000_000_000)).reason == ''
+        health = bench.node.inputs['/control_node/input/objects']
+        assert (health.required, health.period_s) == (False, 0.0)
 
 
 def test_a_plan_that_is_not_finite_is_answered_by_braking_and_counted(simulated):
@@ -255,12 +294,9 @@ def test_time_that_jumps_back_forgets_the_plan(simulated):
 
 
 def test_blind_perception_brakes(simulated):
-    health = simulated.node.inputs['/control_node/input/objects']
-    for count, (stamp_ns, valid) in enumerate([(5_000_000_000, True), (5_600_000_000, False)], 1):
+    for stamp_ns, valid in ((5_000_000_000, True), (5_600_000_000, False)):
         simulated.tick(stamp_ns)
-        simulated.know(odometry(stamp_ns))
-        simulated.objects.publish(scene_to_msg(Scene(stamp_ns, (), valid, False, True), 'clustering', Trace()))
-        simulated.harness.spin_until(lambda count=count: health.num_received == count)
+        simulated.know(odometry(stamp_ns), seen(stamp_ns, valid=valid))
         command = simulated.answer(trajectory(stamp_ns))
     assert 'perception blind for 0.6 s' in command.reason
 
