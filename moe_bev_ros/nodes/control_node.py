@@ -6,8 +6,10 @@ brakes on a doubt.
 
 A plan, odometry or objects are old by their stamp on ROS time. Where time is not simulated, the time since their arrival on the
 steady clock counts too, so that a wall clock that is set back cannot make old data look new. In simulated time it
-must not count: a world that waits for us, or runs slower than real time, would look dead. Simulated time that has not
-begun yet lets no ROS timer fire; a steady timer brakes until it does.
+must not count: a world that waits for us, or runs slower than real time, would look dead.
+
+The timer runs on the steady clock: a wall clock that is set back would stop a ROS timer, and with it the commands. Simulated
+time that stands still asks for no repeat, unless it has not begun: then the vehicle is braked until it does.
 """
 
 from __future__ import annotations
@@ -144,6 +146,7 @@ class ControlNode(StackNode[ControlParams]):
         self._ego: EgoMotion | None = None
         self._scene: Scene | None = None
         self._plan_at_s = self._ego_at_s = self._scene_at_s = 0.0
+        self._repeated_ns = 0
         self._doubt = ''
         self._envelope: SafetyEnvelope | None = None
         self.create_service(SetBool, '~/engage', self._on_engage)
@@ -168,8 +171,7 @@ class ControlNode(StackNode[ControlParams]):
         if not required:
             self.get_logger().warning('require_objects is false: no emergency braking while no objects come')
         self.subscribe(Trajectory, '~/input/trajectory', self._on_trajectory, period_s=PLAN_PERIOD_S)
-        self.every(PERIOD_S, self._repeat)
-        self.every(PERIOD_S, self._brake_before_time_begins, steady=True)
+        self.every(PERIOD_S, self._repeat_in_time, steady=True)
 
     def forget(self) -> None:
         """Time jumped or the state changed: no plan, no motion, and not engaged unless the parameter says so."""
@@ -220,14 +222,16 @@ class ControlNode(StackNode[ControlParams]):
         self._scene = scene_from_msg(message)
         self._scene_at_s = receive_ns / 1e9
 
+    def _repeat_in_time(self) -> None:
+        now_ns = self.now_ns()
+        if now_ns != self._repeated_ns or now_ns == 0:
+            self._repeated_ns = now_ns
+            self._repeat()
+
     def _repeat(self) -> None:
         command = self._command()
         stamp_ns = self._plan.stamp_ns if self._plan and not self._doubt else self.now_ns()
         self._output.publish(command_to_msg(command, stamp_ns, False, Trace()))
-
-    def _brake_before_time_begins(self) -> None:
-        if self.now_ns() == 0:
-            self._repeat()
 
     def _command(self) -> Command:
         assert self._envelope is not None  # made by setup, and only an active node gets here

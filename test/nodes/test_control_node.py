@@ -7,8 +7,10 @@ from control.vehicle_model import Bicycle, cruise
 from geometry_msgs.msg import Quaternion
 from lifecycle_msgs.msg import State
 from nav_msgs.msg import Odometry
+from rclpy.clock import ClockType
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.time import Time
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import SetBool
 
@@ -115,6 +117,29 @@ def test_it_brakes_before_anything_has_come(real):
     assert abs(command.header.stamp.sec - time.time()) < 10
     assert 'not engaged' in command.reason
     assert 'no plan' in command.reason
+
+
+def test_commands_go_on_when_the_wall_clock_is_set_back(real):
+    now_ns = time.time_ns()
+    real.know(odometry(now_ns))
+    real.answer(trajectory(now_ns))
+    clock = real.node.get_clock()
+    clock._set_ros_time_is_active(True)  # a clock that the node reads in place of the machine's, which a test must not set
+    for back_s in (0.0, 5.0):
+        clock.set_ros_time_override(Time(nanoseconds=now_ns - round(back_s * 1e9), clock_type=ClockType.ROS_TIME))
+    real.commands.clear()
+    for step in range(1, 10):
+        clock.set_ros_time_override(Time(nanoseconds=now_ns - 5_000_000_000 + step, clock_type=ClockType.ROS_TIME))
+        real.harness.spin_until(lambda step=step: len(real.commands) >= step)
+    assert all(command.brake > 0.0 for command in real.commands)
+
+
+def test_simulated_time_that_stands_still_repeats_nothing(simulated):
+    simulated.harness.spin_until(lambda: simulated.commands)
+    simulated.harness.spin_for(0.1)
+    before = len(simulated.commands)
+    simulated.harness.spin_for(0.2)
+    assert len(simulated.commands) == before
 
 
 def test_it_brakes_before_simulated_time_begins():
