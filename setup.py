@@ -72,11 +72,18 @@ def write_executables() -> None:
 
 
 class PrefixDistribution(Distribution):
-    """Installs the data files in an editable install too: setuptools asks for ``has_data`` there, and has no such method."""
+    """A package with compiled messages whose data files are installed in an editable install too.
+
+    setuptools asks for ``has_data`` there, and has no such method.
+    """
 
     def has_data(self) -> bool:
         """Whether there are data files to install."""
         return self.has_data_files()
+
+    def has_ext_modules(self) -> bool:
+        """The messages are compiled, so a wheel is good for this Python on this platform alone."""
+        return True
 
 
 compile_interfaces()
