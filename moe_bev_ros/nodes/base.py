@@ -25,11 +25,12 @@ from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.exceptions import InvalidTopicNameException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.signals import SignalHandlerOptions
 from rclpy.validate_topic_name import validate_topic_name
 
 from moe_bev_ros.core.errors import InputError
@@ -86,6 +87,9 @@ class StackNode(LifecycleNode, Generic[P]):
 
     def forget(self) -> None:
         """Drop everything that depends on earlier messages. Called when time jumps and on deactivation."""
+
+    def last_word(self) -> None:
+        """Say what must be said before this process ends, by a signal or an error; everything can still be published."""
 
     def params_changed(self) -> None:
         """Take over ``self.params`` after a change at run time."""
@@ -384,10 +388,16 @@ def _message_age_ns(info: Any) -> int:
 
 
 def run(make_node: Callable[[], Any]) -> None:
-    """Spin one node in this process until it is told to stop: the body of every ``main``."""
+    """Spin one node in this process until it is told to stop: the body of every ``main``.
+
+    SIGINT and SIGTERM end it between two callbacks. rclpy's own handlers would close every publisher at once, also in
+    the middle of a callback, and leave no time for a last word.
+    """
     remove_abandoned_segments()
-    signal.signal(signal.SIGINT, lambda *_: None)  # KeyboardInterrupt would strike anywhere; rclpy ends the spinning
-    rclpy.init()
+    told_to_stop: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: told_to_stop.append(number))
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = make_node()
     except InputError as err:
@@ -397,13 +407,11 @@ def run(make_node: Callable[[], Any]) -> None:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except Exception:
-        if rclpy.ok():  # else: told to stop in the middle of a callback, which then found its handles closed
-            raise
+        while not told_to_stop:
+            executor.spin_once()  # every node has a steady timer that ends the wait within 0.2 s
     finally:
+        if isinstance(node, StackNode):
+            node.last_word()
         executor.shutdown()
         node.destroy_node()
         rclpy.try_shutdown()

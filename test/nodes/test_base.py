@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -295,6 +299,50 @@ def test_an_override_touches_its_own_topic_alone() -> None:
     with ros({'qos_overrides./echo/input/path.subscription.depth': 7}) as h:
         h.start(EchoNode)
         assert STATE_QOS.depth == 1
+
+
+TALKER = """
+from nav_msgs.msg import Path
+from moe_bev_ros.nodes.base import StackNode, run
+from nodes.test_base import EchoParams
+
+class Talker(StackNode[EchoParams]):
+    def __init__(self):
+        super().__init__('talker', EchoParams)
+
+    def setup(self):
+        self.output = self.advertise(Path, '~/output/path')
+        self.every(0.05, self.work, steady=True)
+
+    def work(self):
+        self.output.publish(Path())
+        if FAILS and self.output.get_subscription_count():
+            self.create_timer(0.0, lambda: 1 / 0, clock=self.steady_clock)
+
+    def last_word(self):
+        message = Path()
+        message.header.frame_id = 'last word'
+        self.output.publish(message)
+
+run(Talker)
+"""
+
+
+@pytest.mark.parametrize('end', [signal.SIGINT, signal.SIGTERM, None])
+def test_a_process_has_a_last_word_whether_told_to_stop_or_failing(end: signal.Signals | None) -> None:
+    code = TALKER.replace('FAILS', str(end is None))
+    env = {**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)}
+    with ros() as h:
+        heard = h.listen(Path, '/talker/output/path')
+        command = [sys.executable, '-c', code, '--ros-args', '-p', 'autostart:=true']
+        process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+        h.spin_until(lambda: heard, 20.0)
+        if end is not None:
+            process.send_signal(end)
+        h.spin_until(lambda: heard[-1].header.frame_id == 'last word')
+        _, error = process.communicate(timeout=10)
+    assert ('ZeroDivisionError' in error) == (end is None)
+    assert (process.returncode == 0) == (end is not None)
 
 
 class ListeningNode(StackNode[EchoParams]):
