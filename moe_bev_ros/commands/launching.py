@@ -53,7 +53,8 @@ def describe(variant: Variant = lambda stack, _: stack, *, use_sim_time: bool = 
 
 
 def _action(stack: Stack, spec: NodeSpec) -> Node:
-    ours = {name: value for name, value in node_environment(os.environ).items() if os.environ.get(name) != value}
+    environment = node_environment(os.environ, raw_images=spec.raw_images)
+    ours = {name: value for name, value in environment.items() if os.environ.get(name) != value}
     overrides = {name: list(value) if isinstance(value, tuple) else value for name, value in parameters_of(stack, spec).items()}
     return Node(
         package=PACKAGE,

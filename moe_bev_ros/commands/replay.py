@@ -118,6 +118,7 @@ def _player(args: argparse.Namespace, streams: SensorStreams, wait_for: tuple[st
         executable='player_node',
         managed=False,
         respawn=False,
+        raw_images=True,
         parameters={
             'bag': str(args.bag),
             'rate': args.rate,

@@ -39,17 +39,22 @@ def profile_variable(base: Mapping[str, str]) -> str:
     return PROFILE_VARIABLES[1] if before_3 else PROFILE_VARIABLES[0]
 
 
-def node_environment(base: Mapping[str, str]) -> dict[str, str]:
+def node_environment(base: Mapping[str, str], *, raw_images: bool = True) -> dict[str, str]:
     """Variables for a process that runs nodes: ``base`` with ours added; what the user has set stays.
 
     The transport profile makes big messages arrive. Threads that wait must sleep, and each pool gets its count, or several
     nodes on few cores starve each other (OpenMP spins by default).
+
+    Args:
+        raw_images: the process publishes raw images and needs the large shared-memory segment.
     """
     threads = str(max(1, (os.cpu_count() or 1) // 2))
     ours = {'OMP_WAIT_POLICY': 'PASSIVE', **dict.fromkeys(THREAD_VARIABLES, threads), 'PYTHONUNBUFFERED': '1'}
-    if not any(base.get(name) for name in PROFILE_VARIABLES):
-        ours[profile_variable(base)] = str(config_dir() / 'fastdds.xml')
-    return {**ours, **{name: value for name, value in base.items() if value or name not in ours}}
+    environment = {**ours, **{name: value for name, value in base.items() if value or name not in ours}}
+    large = str(config_dir() / 'fastdds.xml')
+    if all(base.get(name) in (None, '', large) for name in PROFILE_VARIABLES):
+        environment[profile_variable(base)] = large if raw_images else str(config_dir() / 'fastdds_small.xml')
+    return environment
 
 
 def _ament_prefix() -> Path | None:

@@ -19,6 +19,7 @@ from enum import Enum
 from pathlib import Path
 from typing import IO
 
+from moe_bev_ros.runtime.environment import node_environment
 from moe_bev_ros.runtime.stack import NodeSpec, Stack, arguments
 
 RESPAWN_DELAY_S = 0.1
@@ -154,7 +155,7 @@ class Launcher:
         command = [sys.executable, '-m', module, *arguments(self.stack, spec)]
         return subprocess.Popen(
             command,
-            env=self.environment,
+            env=node_environment(self.environment, raw_images=spec.raw_images),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -31,6 +31,7 @@ class NodeSpec:
         parameters: values that override those of the files.
         managed: the lifecycle manager moves it between states.
         respawn: started again when it ends.
+        raw_images: publishes raw images, so it gets the larger shared memory.
     """
 
     name: str
@@ -40,6 +41,7 @@ class NodeSpec:
     parameters: Mapping[str, Value] = field(default_factory=dict)
     managed: bool = True
     respawn: bool = True
+    raw_images: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,7 @@ def sim_stack(stack: Stack, config: Path, **world_parameters: Value) -> Stack:
         remappings=(('~/input/command', '/moe_bev/vehicle_command'), ('~/output/truth', '/moe_bev/world/truth')),
         parameters={'autostart': True, **world_parameters},
         managed=False,
+        raw_images=True,
     )
     return with_parameters(with_node(stack, world), '*', use_sim_time=True)
 

@@ -25,6 +25,16 @@ def test_an_empty_profile_variable_counts_as_not_set():
     assert node_environment({'FASTDDS_DEFAULT_PROFILES_FILE': ''})['FASTDDS_DEFAULT_PROFILES_FILE'].endswith('fastdds.xml')
 
 
+def test_a_node_without_raw_images_takes_less_memory_and_is_else_set_up_alike():
+    large, small = (config_dir() / name for name in ('fastdds.xml', 'fastdds_small.xml'))
+    assert node_environment({'FASTDDS_DEFAULT_PROFILES_FILE': str(large)}, raw_images=False)[profile_variable({})] == str(small)
+    (large_lines, small_lines) = (
+        [line for line in path.read_text().split('<dds')[1].splitlines() if 'segment_size' not in line]
+        for path in (large, small)
+    )
+    assert large_lines == small_lines
+
+
 def test_waiting_threads_sleep():
     assert node_environment({})['OMP_WAIT_POLICY'] == 'PASSIVE'
 
