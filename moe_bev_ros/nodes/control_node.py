@@ -8,6 +8,8 @@ A plan, odometry or objects are old by their stamp on ROS time. Where time is no
 steady clock counts too, so that a wall clock that is set back cannot make old data look new. In simulated time it
 must not count: a world that waits for us, or runs slower than real time, would look dead.
 
+On every way out (deactivation, shutdown, signal, error) the last command is full brake.
+
 The timer runs on the steady clock: a wall clock that is set back would stop a ROS timer, and with it the commands. Simulated
 time that stands still asks for no repeat, unless it has not begun: then the vehicle is braked until it does.
 """
@@ -20,6 +22,8 @@ from pathlib import Path
 
 import numpy as np
 from nav_msgs.msg import Odometry
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool
 
 from moe_bev_ros.control.controller import Controller, ControllerSettings
@@ -42,6 +46,7 @@ from moe_bev_ros.runtime.environment import config_dir
 
 PERIOD_S = 0.02
 PLAN_PERIOD_S = 0.1
+LAST_WORD_S = 0.1  # the longest wait until everybody has heard the last command
 
 
 @dataclass(frozen=True)
@@ -180,6 +185,20 @@ class ControlNode(StackNode[ControlParams]):
         if self._envelope:
             self._envelope.reset()
 
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Deactivate: brake with the last command."""
+        self._brake_for_good('control_node is deactivated')
+        return super().on_deactivate(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Shut down: likewise, where it was active."""
+        self._brake_for_good('control_node is shut down')
+        return super().on_shutdown(state)
+
+    def last_word(self) -> None:
+        """The process ends: likewise."""
+        self._brake_for_good('control_node ends')
+
     def params_changed(self) -> None:
         """Take over new tuning without losing what the controller remembers."""
         if self._envelope:
@@ -232,6 +251,13 @@ class ControlNode(StackNode[ControlParams]):
         command = self._command()
         stamp_ns = self._plan.stamp_ns if self._plan and not self._doubt else self.now_ns()
         self._output.publish(command_to_msg(command, stamp_ns, False, Trace()))
+
+    def _brake_for_good(self, reason: str) -> None:
+        """The vehicle may go on with the last command that it heard, so let that be full brake."""
+        if self._envelope and self._output in self._publishers_made and self._output.is_activated:
+            command = self._envelope.last_word(reason)
+            self._output.publish(command_to_msg(command, self.now_ns(), False, Trace()))
+            self._output.wait_for_all_acked(Duration(seconds=LAST_WORD_S))
 
     def _command(self) -> Command:
         assert self._envelope is not None  # made by setup, and only an active node gets here

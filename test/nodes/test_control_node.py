@@ -1,3 +1,6 @@
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -348,6 +351,45 @@ def test_after_a_restart_it_is_not_engaged(real):
     real.commands.clear()
     real.harness.spin_until(lambda: real.commands)
     assert not real.commands[-1].engaged
+
+
+def drive(bench):
+    """Until it presses the throttle."""
+    now_ns = bench.node.now_ns()
+    bench.know(odometry(now_ns, speed_mps=5.0))
+    assert bench.answer(trajectory(now_ns)).throttle > 0.0
+
+
+@pytest.mark.parametrize(
+    ('way_out', 'reason'),
+    [
+        (lambda node: node.trigger_deactivate(), 'control_node is deactivated'),
+        (lambda node: node.trigger_shutdown(), 'control_node is shut down'),
+        (lambda node: node.last_word(), 'control_node ends'),
+    ],
+)
+def test_its_last_word_is_full_brake_and_hold(simulated, way_out, reason):
+    drive(simulated)
+    way_out(simulated.node)
+    simulated.node.last_word()  # the process ends after every other way out
+    simulated.harness.spin_until(lambda: simulated.commands[-1].brake == 1.0)
+    simulated.harness.spin_for(0.05)
+    command = simulated.commands[-1]
+    assert (command.throttle, command.brake, command.hold, command.first_of_plan) == (0.0, 1.0, True, False)
+    assert command.reason == reason
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_full_brake_behind(number):
+    with ros() as harness:
+        commands = harness.listen(VehicleCommand, '/control_node/output/command', 100)
+        command = [sys.executable, '-m', 'moe_bev_ros.nodes.control_node', '--ros-args', '-p', 'autostart:=true']
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        harness.spin_until(lambda: commands, 20.0)
+        process.send_signal(number)
+        harness.spin_until(lambda: commands[-1].reason == 'control_node ends')
+        assert (commands[-1].throttle, commands[-1].brake, commands[-1].hold) == (0.0, 1.0, True)
+        assert process.wait(10.0) == 0
 
 
 def test_it_comes_back_after_cleanup(real):
