@@ -365,7 +365,6 @@ def drive(bench):
     [
         (lambda node: node.trigger_deactivate(), 'control_node is deactivated'),
         (lambda node: node.trigger_shutdown(), 'control_node is shut down'),
-        (lambda node: node.last_word(), 'control_node ends'),
     ],
 )
 def test_its_last_word_is_full_brake_and_hold(simulated, way_out, reason):
