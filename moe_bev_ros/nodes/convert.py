@@ -85,9 +85,11 @@ def ego_from_msg(message: Odometry) -> EgoMotion:
     """nav_msgs/Odometry (child frame base_link) to EgoMotion.
 
     Raises:
-        InputError: a pose or a motion that no vehicle has.
+        InputError: of another child frame, or a pose or a motion that no vehicle has.
     """
     stamp, twist = message.header.stamp, message.twist.twist
+    if message.child_frame_id != BASE_LINK:  # an empty one too: the pose of an antenna looks just like that of the rear axle
+        raise InputError(f'odometry of child frame {message.child_frame_id!r}; publish that of {BASE_LINK}')
     check_size('twist', twist.linear.x, twist.angular.z, largest=FASTEST)
     return EgoMotion(
         stamp_ns=stamp.sec * 1_000_000_000 + stamp.nanosec,

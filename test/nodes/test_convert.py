@@ -96,9 +96,19 @@ def test_a_command_with_both_pedals_is_refused() -> None:
 def test_an_odometry_with_a_zero_quaternion_is_refused() -> None:
     from nav_msgs.msg import Odometry
 
-    message = Odometry()
+    message = Odometry(child_frame_id='base_link')
     message.pose.pose.orientation.w = 0.0
     with pytest.raises(InputError, match='norm 0'):
+        convert.ego_from_msg(message)
+
+
+@pytest.mark.parametrize('child', ['', 'gnss_antenna'])
+def test_an_odometry_of_another_frame_than_base_link_is_refused(child: str) -> None:
+    from nav_msgs.msg import Odometry
+
+    message = Odometry(child_frame_id=child)
+    message.pose.pose.orientation.w = 1.0
+    with pytest.raises(InputError, match=f"odometry of child frame '{child}'; publish that of base_link"):
         convert.ego_from_msg(message)
 
 
