@@ -161,7 +161,7 @@ class CompressedImage:
         Raises:
             InputError: the head holds no size.
         """
-        head = self.data.tobytes() if self.is_jpeg else self.data[:24].tobytes()
+        head = self.data.data  # a view: the whole image is not copied for its size
         width, height = _jpeg_size(head) if self.is_jpeg else _png_size(head)
         if width <= 0 or height <= 0:
             raise InputError('compressed image without a size in its head; check the driver')
@@ -202,11 +202,11 @@ def _convert(pixels: NDArray[Any], code: int | None) -> Pixels:
     return pixels if code is None else np.asarray(cv2.cvtColor(pixels, code), np.uint8)
 
 
-def _png_size(head: bytes) -> tuple[int, int]:
+def _png_size(head: memoryview) -> tuple[int, int]:
     return int.from_bytes(head[16:20], 'big'), int.from_bytes(head[20:24], 'big')
 
 
-def _jpeg_size(head: bytes) -> tuple[int, int]:
+def _jpeg_size(head: memoryview) -> tuple[int, int]:
     """Walk the segments to the start of frame (ITU T.81, B.2.2)."""
     at = 2
     while at + 9 < len(head) and head[at] == 0xFF:
