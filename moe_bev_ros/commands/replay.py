@@ -145,4 +145,4 @@ def _num_frames(played: dict[str, Any], streams: SensorStreams) -> int:
     stamps = played['stamps_ns']
     anchors = stamps[streams.cameras[0].topic] if streams.cameras else []
     clouds = stamps[streams.lidars[0].topic] if streams.lidars else []
-    return len(frame_stamps(anchors, clouds, round(PairingConfig().tolerance_s * 1e9)))
+    return len(frame_stamps(anchors, clouds, PairingConfig()))

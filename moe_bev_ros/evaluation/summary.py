@@ -15,6 +15,7 @@ import numpy as np
 
 from moe_bev_ros.core.command import Command
 from moe_bev_ros.core.trace import Trace
+from moe_bev_ros.perception.pairing import PairingConfig, is_alone
 
 STATES = {0: 'unknown', 1: 'unconfigured', 2: 'inactive', 3: 'active', 4: 'finalized'}
 SENSOR_TO_COMMAND = 'sensor_to_command'
@@ -87,8 +88,13 @@ class RunLog:
 
     @property
     def frames_lost(self) -> int:
-        """Frames that nobody accounts for."""
-        return self.frames_in - self.frames_out - self.dropped_by_policy
+        """Frames that nobody accounts for; read it with ``frames_overcounted``."""
+        return max(0, self.frames_in - self.frames_out - self.dropped_by_policy)
+
+    @property
+    def frames_overcounted(self) -> int:
+        """More frames answered and dropped than there were: the accounts do not add up, and may hide as many lost ones."""
+        return max(0, self.frames_out + self.dropped_by_policy - self.frames_in)
 
     def command(self, stamp_ns: int, *, first_of_plan: bool, command: Command, trace: Trace) -> None:
         """A VehicleCommand came."""
@@ -148,6 +154,7 @@ class RunLog:
             'frames_out': self.frames_out,
             'dropped_by_policy': self.dropped_by_policy,
             'frames_lost': self.frames_lost,
+            'frames_overcounted': self.frames_overcounted,
             'objects': self.num_objects,
             'objects_messages': self.num_scenes,
             'commands': self.num_commands,
@@ -173,19 +180,18 @@ def percentiles(values: Iterable[float]) -> dict[str, float]:
     return {'p50': round(float(p50), 3), 'p99': round(float(p99), 3), 'max': round(float(array.max()), 3)}
 
 
-def frame_stamps(anchor_stamps: Iterable[int], cloud_stamps: Iterable[int], tolerance_ns: int) -> list[int]:
-    """Stamps of all frames that a recording holds: each anchor image, and each cloud with no anchor image near it."""
+def frame_stamps(anchor_stamps: Iterable[int], cloud_stamps: Iterable[int], pairing: PairingConfig) -> list[int]:
+    """Stamps of all frames that a recording holds: each anchor image, and each cloud whose time no anchor image takes."""
     anchors = sorted(anchor_stamps)
-    array = np.array(anchors, np.int64)
-    alone = [stamp for stamp in cloud_stamps if not array.size or int(np.abs(array - stamp).min()) > tolerance_ns]
-    return sorted([*anchors, *alone])
+    return sorted([*anchors, *(stamp for stamp in cloud_stamps if is_alone(stamp, anchors, pairing))])
 
 
 def table(summary: Mapping[str, Any]) -> str:
     """The summary in a few lines for a terminal."""
+    over = summary.get('frames_overcounted', 0)
     lines = [
         f'frames    in {summary["frames_in"]}, out {summary["frames_out"]}, dropped by policy {summary["dropped_by_policy"]}, '
-        f'lost {summary["frames_lost"]}',
+        f'lost {summary["frames_lost"]}' + (f'; {over} MORE than came in: the accounts do not add up' if over else ''),
         f'objects   {summary["objects"]} in {summary["objects_messages"]} messages; commands {summary["commands"]}; '
         f'real-time factor {summary["real_time_factor"]}',
     ]

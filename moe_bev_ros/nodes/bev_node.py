@@ -57,6 +57,14 @@ class BevParams:
         0.2, 'how long a bundle or sweep waits for the other, wall time [s]', low=0.0, high=2.0, read_only=True
     )
     dead_after: int = param(3, 'a sensor missing in so many frames in a row is not waited for', low=1, high=100, read_only=True)
+    max_rate_hz: float = param(
+        10.0,
+        'frames of sweeps alone, where no bundle is near [Hz]; a faster LiDAR is thinned out here and not in lidar_node, '
+        'so that the sweep nearest to a bundle is never given up; frames given up are dropped by policy',
+        low=0.1,
+        high=120.0,
+        read_only=True,
+    )
     every_lidar_needed: bool = param(True, 'a sweep that lacks one of its LiDARs is no valid perception')
     score_threshold: float = param(0.05, 'objects below this score are not published', low=0.0, high=1.0)
     odometry_extrapolation_s: float = param(
@@ -100,7 +108,7 @@ class BevNode(StackNode[BevParams]):
 
     def __init__(self) -> None:
         super().__init__('bev_node', BevParams)
-        self.counters.update(frames=0, frames_without_lidar=0, frames_without_camera=0, late_partners=0)
+        self.counters.update(frames=0, frames_without_lidar=0, frames_without_camera=0, late_partners=0, unused_sweeps=0)
         self.pairer: Pairer[_Bundle, _Sweep] = Pairer()
 
     def setup(self) -> None:
@@ -112,7 +120,7 @@ class BevNode(StackNode[BevParams]):
             self.engine.step(_warm_up_frame(), None)
         except EngineError as err:
             raise InputError(str(err)) from err
-        self.pairer.config = PairingConfig(params.pair_tolerance_s, params.wait_s, params.dead_after)
+        self.pairer.configure(PairingConfig(params.pair_tolerance_s, params.wait_s, params.dead_after, params.max_rate_hz))
         self.tracker = Tracker(
             TrackerConfig(params.confirm_hits, params.max_missed, params.max_missed_unknown, params.size_gain)
         )
@@ -150,6 +158,8 @@ class BevNode(StackNode[BevParams]):
 
     def on_bundle(self, message: CameraBundle, receive_ns: int) -> None:
         """Take the images of an anchor stamp."""
+        if message.header.frame_id != BASE_LINK:
+            raise InputError(f'bundle in frame {message.header.frame_id!r}; wanted {BASE_LINK}')
         bundle = _Bundle(cameras_from_msg(message), trace_from_msg(message.trace), receive_ns)
         self.pairer.add_bundle(stamp_to_ns(message.header.stamp), bundle, time.monotonic())
         self._poll_if_fresh(receive_ns)
@@ -180,6 +190,7 @@ class BevNode(StackNode[BevParams]):
         pair = self.pairer.take(time.monotonic())
         self.counters['dropped_by_policy'] = self.pairer.dropped
         self.counters['late_partners'] = self.pairer.late
+        self.counters['unused_sweeps'] = self.pairer.unused_sweeps
         if pair is not None:
             self._answer(pair)
 
@@ -258,7 +269,7 @@ class BevNode(StackNode[BevParams]):
         trace = frame.trace.passed('bev_node', receive_at_ns, time.monotonic_ns())
         self.objects_publisher.publish(scene_to_msg(scene, self.params.engine, trace))
         self.status_publisher.publish(self._status(frame, output))
-        if output.segmentation is not None:
+        if output.segmentation is not None and self.map_publisher.get_subscription_count():
             self.map_publisher.publish(_map_to_msg(output.segmentation, scene.stamp_ns))
         if self.markers_publisher.get_subscription_count():
             self.markers_publisher.publish(self.markers.update(scene))

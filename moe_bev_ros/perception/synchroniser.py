@@ -7,7 +7,7 @@ clock; the two are never compared, so that neither a bag at another rate nor a p
   camera has delivered, or has shown by a newer image that nothing more will come.
 - A camera that missed ``MISSES`` bundles running is no longer waited for; one punctual image brings it back.
 - An anchor that stays silent while others go on is replaced by the next camera in order, until it comes back.
-- Anchors faster than ``max_rate_hz`` are given up and counted.
+- Anchors faster than ``max_rate_hz`` are given up and counted, and so are those that wait when time jumps.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+from moe_bev_ros.perception.rate_limit import RateLimit
 
 T = TypeVar('T')
 
@@ -75,7 +77,7 @@ class Synchroniser(Generic[T]):
     """See the module's text. Feed every image to ``add`` and call ``poll`` now and then.
 
     Attributes:
-        dropped_by_policy: anchors given up because of ``max_rate_hz``.
+        dropped_by_policy: anchors given up because of ``max_rate_hz``, or by ``reset``.
         anchor: index of the camera that is the anchor now.
     """
 
@@ -83,6 +85,7 @@ class Synchroniser(Generic[T]):
         self.num_cameras = num_cameras
         self.wanted_anchor = anchor
         self.dropped_by_policy = 0
+        self._pending: deque[tuple[Image[T], int, float]] = deque()  # anchor image, camera, arrival
         self.configure(tolerance_s=tolerance_s, wait_s=wait_s, max_rate_hz=max_rate_hz)
         self.reset()
 
@@ -90,16 +93,17 @@ class Synchroniser(Generic[T]):
         """Take over new limits."""
         self.tolerance_ns = round(tolerance_s * 1e9)
         self.wait_s = wait_s
-        self.period_ns = round(1e9 / max_rate_hz)
+        self._limit = RateLimit(max_rate_hz)
 
     def reset(self) -> None:
-        """Forget all images; time jumped."""
+        """Forget all images and give up the anchors that wait; time jumped."""
+        self.dropped_by_policy += len(self._pending)
         self.anchor = self.wanted_anchor
         self._cameras: list[_Camera[T]] = [_Camera() for _ in range(self.num_cameras)]
-        self._pending: deque[tuple[Image[T], int, float]] = deque()  # anchor image, camera, arrival
+        self._pending.clear()
         self._arrivals: deque[tuple[int, float]] = deque(maxlen=KEPT)  # stamp and arrival of anchors
         self._first_ns: int | None = None
-        self._due_ns: int | None = None
+        self._limit.reset()
 
     def lag_s(self, camera: int) -> float | None:
         """How far the newest image of a camera is behind the newest of all [s]; None before its first."""
@@ -140,15 +144,10 @@ class Synchroniser(Generic[T]):
 
     def _take_anchor(self, image: Image[T], now_s: float) -> None:
         self._arrivals.append((image.stamp_ns, now_s))
-        if self._due_ns is not None and image.stamp_ns < self._due_ns - self.period_ns // 2:
+        if self._limit.is_early(image.stamp_ns):
             self.dropped_by_policy += 1
             return
-        # Half a period of slack lets a jittering 10 Hz camera through whole; the due time moves on by whole periods, so the
-        # mean rate holds. After a gap it starts anew.
-        due_ns = self._due_ns
-        if due_ns is None or image.stamp_ns > due_ns + self.period_ns // 2:
-            due_ns = image.stamp_ns
-        self._due_ns = due_ns + self.period_ns
+        self._limit.use(image.stamp_ns)
         self._pending.append((image, self.anchor, now_s))
 
     def _choose_anchor(self, camera: int, stamp_ns: int) -> None:

@@ -5,6 +5,7 @@ import pytest
 from moe_bev_ros.core.command import Command
 from moe_bev_ros.core.trace import Trace
 from moe_bev_ros.evaluation.summary import RunLog, frame_stamps, table, write_json
+from moe_bev_ros.perception.pairing import PairingConfig
 
 BRAKE = Command(throttle=0.0, brake=0.5, steering_angle_rad=0.0, acceleration_mps2=-1.0, speed_mps=0.0, reason='no plan')
 TRACE = Trace(1_000_000).passed('camera_node', 1_000_000, 3_000_000).passed('control_node', 4_000_000, 9_000_000)
@@ -85,8 +86,27 @@ def test_what_comes_after_the_end_does_not_count():
 
 
 def test_a_cloud_without_an_image_near_it_is_a_frame_of_its_own():
-    assert frame_stamps([100, 200], [105, 149, 290], 10) == [100, 149, 200, 290]
-    assert frame_stamps([], [3, 1], 10) == [1, 3]
+    pairing = PairingConfig(tolerance_s=0.01, max_rate_hz=100.0)
+    ms = 1_000_000
+    found = frame_stamps([100 * ms, 200 * ms], [105 * ms, 149 * ms, 290 * ms], pairing)
+    assert found == [100 * ms, 149 * ms, 200 * ms, 290 * ms]
+    assert frame_stamps([], [3, 1], pairing) == [1, 3]
+
+
+def test_a_cloud_between_images_that_leave_no_room_for_a_frame_is_none():
+    assert len(frame_stamps([0, 125_000_000], [62_500_000], PairingConfig())) == 2
+    assert len(frame_stamps([0, 200_000_000], [100_000_000], PairingConfig())) == 3
+
+
+def test_more_answered_and_dropped_than_came_in_is_said_and_never_a_negative_loss():
+    log = RunLog(frames_in=3)
+    for index in range(3):
+        answer(log, index * S)
+    assert log.summary()['frames_overcounted'] == 0
+    log.counters('bev_node', {'dropped_by_policy': '2'})
+    result = log.summary()
+    assert (result['frames_lost'], result['frames_overcounted']) == (0, 2)
+    assert '2 MORE than came in: the accounts do not add up' in table(result)
 
 
 @pytest.mark.parametrize('log', [RunLog(), RunLog(frames_in=3, sim_s=1.0, wall_s=2.0)])

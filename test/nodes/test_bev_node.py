@@ -161,6 +161,36 @@ def test_a_sweep_that_cannot_be_is_named_and_the_next_one_is_used(bench, spoil, 
     assert len(bench.objects) == 1
 
 
+def test_a_bundle_in_another_frame_is_named_and_not_used(bench):
+    bad = bundle(1)
+    bad.header.frame_id = 'map'
+    bench.bundles.publish(bad)
+    bench.sweeps.publish(sweep(1))
+    assert not bench.wait(1).camera_valid
+    assert any(text == f"{IN}/bundle: bundle in frame 'map'; wanted base_link" for text in bench.node.warnings)
+
+
+def test_sweeps_beside_the_bundles_are_no_dropped_frames(bench):
+    for frame in range(1, 9):
+        bench.sweeps.publish(sweep(frame))
+        bench.bundles.publish(bundle(frame))
+        bench.wait(frame)
+        bench.sweeps.publish(sweep(frame, offset_ns=STEP_NS // 2))
+    bench.harness.spin_until(lambda: bench.node.counters['unused_sweeps'] >= 7)
+    assert bench.node.counters['dropped_by_policy'] == 0
+    assert [message.lidar_valid for message in bench.objects] == [True] * 8
+
+
+def test_the_map_is_not_made_while_nobody_listens(bench):
+    made = []
+    publish = bench.node.map_publisher.publish
+    bench.node.map_publisher.publish = lambda message: (made.append(message), publish(message))
+    bench.sweeps.publish(sweep(1))
+    bench.bundles.publish(bundle(1))
+    bench.wait(1)
+    assert not made
+
+
 def test_a_bundle_that_is_cut_off_is_named_and_the_frame_goes_out_without_it(bench):
     bad = bundle(1)
     bad.data = bad.data[:-1]

@@ -142,6 +142,14 @@ def test_faster_anchors_are_thinned_to_the_rate_and_counted(rate_hz: float) -> N
     assert len(out) + sync.dropped_by_policy == len(stamps)
 
 
+def test_anchors_that_wait_when_time_jumps_are_counted() -> None:
+    sync = synchroniser(2)
+    sync.add(0, 100_000_000, 'image', 0.0)
+    sync.reset()
+    assert sync.dropped_by_policy == 1
+    assert not sync.poll(9.0)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.floats(-25, 25), min_size=30, max_size=30))
 def test_a_jittering_camera_of_the_wanted_rate_loses_nothing(jitter: list[float]) -> None:
