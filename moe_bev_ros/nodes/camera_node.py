@@ -20,7 +20,7 @@ from moe_bev_ros.core.se3 import Array, se3_from_xyz_rpy
 from moe_bev_ros.core.trace import Trace
 from moe_bev_ros.msg import CameraBundle
 from moe_bev_ros.nodes.base import SENSOR_QOS, StackNode, run, stamp_to_ns
-from moe_bev_ros.nodes.convert import cameras_to_msg
+from moe_bev_ros.nodes.convert import BASE_LINK, cameras_to_msg
 from moe_bev_ros.nodes.params import param
 from moe_bev_ros.nodes.static_transforms import StaticTransforms
 from moe_bev_ros.perception.camera_rig import CameraRig
@@ -51,17 +51,18 @@ class CameraParams:
     frame_ids: tuple[str, ...] = param((), 'optical frames; empty, or an empty name: the frame_id of the image')
     extrinsics: tuple[float, ...] = param(
         (),
-        'x y z [m] roll pitch yaw [rad] of each optical frame (z forward, x right, y down) in base_frame; '
+        'x y z [m] roll pitch yaw [rad] of each optical frame (z forward, x right, y down) in base_link; '
         'empty, or NaN for a camera: from /tf_static',
     )
     time_offsets_s: tuple[float, ...] = param((), 'added to the stamps of each camera [s]; empty: none')
     anchor_camera: str = param('CAM_FRONT', 'camera whose stamps the bundles carry', read_only=True)
     tolerance_s: float = param(0.05, 'largest distance of an image from the anchor stamp [s]', low=0.0, high=1.0)
     wait_s: float = param(0.08, 'longest wait for late cameras after the anchor came, wall time [s]', low=0.0, high=1.0)
-    max_rate_hz: float = param(10.0, 'bundles per second; faster anchors are thinned out [Hz]', low=0.1, high=120.0)
+    max_rate_hz: float = param(
+        10.0, 'bundles per second; faster anchors are thinned out, as frames dropped by policy [Hz]', low=0.1, high=120.0
+    )
     width: int = param(352, "of the model's input [pixels]", low=16, high=4096, read_only=True)
     height: int = param(128, "of the model's input [pixels]", low=16, high=4096, read_only=True)
-    base_frame: str = param('base_link', 'frame of the poses: rear axle centre, on the ground')
     num_workers: int = param(2, 'threads that decode and rectify', low=1, high=MAX_CAMERAS, read_only=True)
 
     def __post_init__(self) -> None:
@@ -156,14 +157,14 @@ class CameraNode(StackNode[CameraParams]):
 
     def forget(self) -> None:
         """Drop the images that wait."""
-        self._sync.reset()
+        self._give_up_images()
 
     def params_changed(self) -> None:
         """Tolerance, wait, rate, offsets and poses may change while running."""
         if self._rig is not None:
             p = self.params
             self._sync.configure(tolerance_s=p.tolerance_s, wait_s=p.wait_s, max_rate_hz=p.max_rate_hz)
-            self._sync.reset()
+            self._give_up_images()
 
     def extra_diagnostics(self) -> dict[str, str]:
         """Received, valid and lag of each camera."""
@@ -175,6 +176,10 @@ class CameraNode(StackNode[CameraParams]):
             lag = 'no image' if lag_s is None else f'lag {lag_s * 1e3:.0f} ms'
             result[camera.name] = f'received {camera.num_received}, valid {camera.num_valid}, {lag}'
         return result
+
+    def _give_up_images(self) -> None:
+        self._sync.reset()
+        self.counters['dropped_by_policy'] = self._sync.dropped_by_policy
 
     def _on_image(self, index: int, message: Any, receive_ns: int) -> None:
         self._cameras[index].num_received += 1
@@ -226,7 +231,6 @@ class CameraNode(StackNode[CameraParams]):
         assert anchor is not None
         trace = Trace(receive_ns=anchor.content[1]).passed('camera_node', complete_ns, time.monotonic_ns())
         message = cameras_to_msg(images, bundle.stamp_ns, stamps_ns, trace)
-        message.header.frame_id = self.params.base_frame
         message.trace.publish_at_ns[-1] = time.monotonic_ns()
         self._bundles.publish(message)
 
@@ -251,7 +255,7 @@ class CameraNode(StackNode[CameraParams]):
         frame_id = (p.frame_ids[index] if p.frame_ids else '') or frame_id
         if pose is None and not frame_id:
             raise InputError('the image names no frame_id; set parameter frame_ids or extrinsics')
-        return self._transforms.lookup(p.base_frame, frame_id) if pose is None else pose
+        return self._transforms.lookup(BASE_LINK, frame_id) if pose is None else pose
 
     def _account(self, index: int, fact: str) -> None:
         camera = self._cameras[index]

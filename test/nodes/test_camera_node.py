@@ -278,6 +278,16 @@ def test_a_bag_that_starts_again_goes_on_and_a_repeated_stamp_does_not() -> None
         assert len(bundles) == 4
 
 
+def test_anchors_that_wait_when_time_jumps_are_counted() -> None:
+    with ros({**TWO, 'wait_s': 1.0}) as harness:
+        node, _ = start(harness)
+        cameras = Cameras(harness)
+        cameras.images['left'].publish(raw(second(50)))
+        harness.spin_until(lambda: node.extra_diagnostics()['left'].startswith('received 1,'))
+        cameras.images['left'].publish(raw(second(3)))
+        harness.spin_until(lambda: node.counters['dropped_by_policy'] == 1)
+
+
 def test_time_offsets_move_the_stamps_that_are_compared() -> None:
     with ros({**TWO, 'time_offsets_s': [0.0, -0.2]}) as harness:
         _, bundles = start(harness)
