@@ -28,7 +28,7 @@ from moe_bev_ros.perception.synchroniser import Bundle, Synchroniser
 
 ODOMETRY_QOS = QoSProfile(depth=50)  # odometry comes at up to 100 Hz, and none of it should be lost to a busy moment
 SWEEP_PERIOD_S = 0.1
-MAX_RATE_HZ = 100.0  # faster than any LiDAR: no sweep is given up here
+MAX_RATE_HZ = 100.0  # faster than any LiDAR: bev_node thins sweeps out, since it knows which one a bundle wants
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class LidarParams:
         ('/sensing/lidar/lidar_top/points',), 'PointCloud2 topic of each LiDAR', read_only=True
     )
     extrinsics: tuple[float, ...] = param(
-        (), 'x y z [m] roll pitch yaw [rad] of each LiDAR in base_link, one after the other; empty: /tf_static', read_only=True
+        (), 'x y z [m] roll pitch yaw [rad] of each LiDAR in base_link, one after the other; empty: /tf_static'
     )
-    time_offsets_s: tuple[float, ...] = param((), 'added to the stamps of each LiDAR [s]; empty: none', read_only=True)
+    time_offsets_s: tuple[float, ...] = param((), 'added to the stamps of each LiDAR [s]; empty: none')
     anchor: str = param('', 'LiDAR whose stamps are those of the sweeps while it lives; empty: the first', read_only=True)
     tolerance_s: float = param(0.05, "largest distance of another LiDAR's stamp from the anchor's [s]", low=0.0, high=1.0)
     wait_s: float = param(0.04, 'how long the anchor waits for the other LiDARs [s]', low=0.0, high=1.0)
@@ -110,7 +110,7 @@ class LidarNode(StackNode[LidarParams]):
         self.synchroniser = self._make_synchroniser()
         self._findings: dict[str, tuple[str, ...]] = {}
         self._reason = ''
-        self.counters.update(sweeps=0, not_finite_points=0, clouds_missing=0)
+        self.counters.update(sweeps=0, not_finite_points=0, clouds_missing=0, sweeps_given_up=0)
 
     def setup(self) -> None:
         """Compile, and open the topics."""
@@ -129,13 +129,14 @@ class LidarNode(StackNode[LidarParams]):
 
     def forget(self) -> None:
         """Drop the clouds that wait and the motion so far."""
-        self.synchroniser.reset()
+        self._give_up_clouds()
         self.odometry.clear()
         self._findings.clear()
 
     def params_changed(self) -> None:
-        """Take over what may change at run time."""
+        """Tolerance, wait, offsets and poses may change while running; clouds that wait were stamped with the old offsets."""
         self.synchroniser.configure(tolerance_s=self.params.tolerance_s, wait_s=self.params.wait_s, max_rate_hz=MAX_RATE_HZ)
+        self._give_up_clouds()
 
     def extra_diagnostics(self) -> dict[str, str]:
         """Whether the points are motion-compensated, and what is odd about each topic's clouds."""
@@ -190,6 +191,11 @@ class LidarNode(StackNode[LidarParams]):
         self.sweep_publisher.publish(lidar_to_msg(sweep.points, sweep.stamp_ns, names, valid, sweep.motion_compensated, trace))
         if self.points_publisher.get_subscription_count():
             self.points_publisher.publish(points_to_msg(sweep.points, sweep.stamp_ns))
+
+    def _give_up_clouds(self) -> None:
+        """Whether such a sweep would have been a frame only bev_node could tell, so it is not counted as one."""
+        self.synchroniser.reset()
+        self.counters['sweeps_given_up'] = self.synchroniser.dropped_by_policy
 
     def _report(self, sweep: Sweep) -> None:
         self.counters['sweeps'] += 1

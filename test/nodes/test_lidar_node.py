@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Odometry
+from rclpy.parameter import Parameter
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import PointCloud2, PointField
 from tf2_msgs.msg import TFMessage
@@ -233,6 +234,34 @@ def test_empty_clouds_and_nan_points_are_warned_of_and_go_on():
         assert any(TOPIC in text and 'no points' in text for text in warnings_of(node))
         assert any(TOPIC in text and 'NaN' in text for text in warnings_of(node))
         assert node.counters['not_finite_points'] == 1
+
+
+def test_poses_and_time_offsets_change_while_running():
+    with ros({**ONE, 'time_offsets_s': [0.0]}) as h:
+        node = h.start(LidarNode)
+        sweeps = h.listen(LidarSweep, '/lidar_node/output/sweep')
+        clouds = h.talk(PointCloud2, TOPIC)
+        clouds.publish(cloud(0))
+        last(h, sweeps)
+        changes = {'extrinsics': [5.0, 0.0, 2.0, 0.0, 0.0, 0.0], 'time_offsets_s': [0.01]}
+        results = node.set_parameters([Parameter(name, value=value) for name, value in changes.items()])
+        assert all(result.successful for result in results)
+        clouds.publish(cloud(1))
+        sweep = last(h, sweeps, 2)
+        assert not node.set_parameters([Parameter('extrinsics', value=[1.0])])[0].successful
+    np.testing.assert_allclose(lidar_from_msg(sweep).points_n5[0, :3], [15, 0, 2], atol=1e-5)
+    assert sweep.header == header(START_NS + PERIOD_NS + 10_000_000, 'base_link')
+
+
+def test_clouds_that_wait_when_time_jumps_are_counted():
+    with ros(TWO) as h:
+        node = h.start(LidarNode)
+        clouds = h.talk(PointCloud2, TOPIC)
+        clouds.publish(cloud(50))
+        h.spin_until(lambda: node.inputs[TOPIC].num_received == 1)
+        clouds.publish(cloud(0))
+        h.spin_until(lambda: node.counters['sweeps_given_up'] == 1)
+        assert node.counters['dropped_by_policy'] == 0  # only bev_node can tell whether it was a frame
 
 
 def test_a_jump_back_in_time_forgets_the_odometry():
