@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 import rclpy
@@ -43,6 +43,7 @@ from moe_bev_ros.runtime.shared_memory import remove_abandoned_segments
 P = TypeVar('P')
 
 SENSOR_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+FRAME_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)  # with newest_only: what is passed over is counted
 STATE_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 TF_STATIC_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -119,6 +120,7 @@ class StackNode(LifecycleNode, Generic[P]):
         period_s: float = 0.0,
         many_publishers: bool = False,
         all_at_once: bool = False,
+        newest_only: bool = False,
     ) -> None:
         """Subscribe with a guard around the callback.
 
@@ -130,6 +132,8 @@ class StackNode(LifecycleNode, Generic[P]):
             many_publishers: more than one publisher is normal on this topic.
             all_at_once: take every message that waits before another topic's turn; for what others are understood with, as
                 odometry. The executor takes one a turn, and a busy process would read a sweep with the motion of before.
+            newest_only: of the messages that wait, call back with the newest, and count the others as dropped by policy; the
+                depth of ``qos`` is how many can wait, beyond it the middleware drops them and nobody counts.
         """
         try:
             validate_topic_name(topic)
@@ -140,21 +144,26 @@ class StackNode(LifecycleNode, Generic[P]):
         self.inputs[name] = health
         guard = self._stamp_guards.setdefault(name, StampGuard()) if stamped else None
 
-        def guarded(message: Any, info: Any) -> None:
+        def guarded(message: Any, info: Any, answer: Callable[[Any, int], None] = callback) -> None:
             now_s = time.monotonic()
             silence_s = now_s - health.last_s
             health.received(now_s)
             receive_ns = time.monotonic_ns() - _message_age_ns(info)
             if self.is_active and (guard is None or self._stamp_accepted(guard, message, name, silence_s)):
-                self._defended(name, lambda: callback(message, receive_ns))
+                self._defended(name, lambda: answer(message, receive_ns))
 
         def all_that_wait(message: Any, info: Any) -> None:
             guarded(message, info)
-            subscription = next((item for item in self._subscriptions_made if item.topic_name == name), None)
-            while subscription is not None and (waiting := subscription.handle.take_message(msg_type, False)) is not None:
+            for waiting in self._waiting(name, msg_type):
                 guarded(*waiting)
 
-        on_message = all_that_wait if all_at_once else guarded
+        def newest_that_waits(message: Any, info: Any) -> None:
+            *older, newest = [(message, info), *self._waiting(name, msg_type)]
+            for passed_over in older:
+                guarded(*passed_over, answer=self._count_dropped)
+            guarded(*newest)
+
+        on_message = newest_that_waits if newest_only else all_that_wait if all_at_once else guarded
         self._make_subscription(msg_type, name, on_message, copy.copy(qos), QoSOverridingOptions.with_default_policies())
 
     def every(self, period_s: float, callback: Callable[[], None], *, steady: bool = False) -> None:
@@ -287,6 +296,15 @@ class StackNode(LifecycleNode, Generic[P]):
             msg_type, topic, guarded, qos, event_callbacks=events, qos_overriding_options=overrides
         )
         self._subscriptions_made.append(subscription)
+
+    def _waiting(self, topic: str, msg_type: type) -> Iterator[Any]:
+        """Take the messages that wait on one of our topics, each with its info."""
+        subscription = next((item for item in self._subscriptions_made if item.topic_name == topic), None)
+        while subscription is not None and (waiting := subscription.handle.take_message(msg_type, False)) is not None:
+            yield waiting
+
+    def _count_dropped(self, _message: Any, _receive_ns: int) -> None:
+        self.counters['dropped_by_policy'] += 1
 
     # Guards ------------------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from harness import ros
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.msg import Heartbeat
-from moe_bev_ros.nodes.base import HEARTBEAT_TOPIC, STATE_QOS, StackNode
+from moe_bev_ros.nodes.base import FRAME_QOS, HEARTBEAT_TOPIC, STATE_QOS, StackNode
 from moe_bev_ros.nodes.convert import header
 from moe_bev_ros.nodes.params import param
 
@@ -366,3 +366,30 @@ def test_all_motion_that_waits_is_heard_before_a_sweep() -> None:
         sweep.publish(path(10 * SECOND))
         h.spin_until(lambda: len(node.heard) == 11)
         assert node.heard == ['motion'] * 10 + ['sweep']
+
+
+class NewestNode(StackNode[EchoParams]):
+    """Notes the stamps that it answers, of a topic of which only the newest counts."""
+
+    def __init__(self) -> None:
+        super().__init__('newest', EchoParams)
+        self.answered_s: list[int] = []
+
+    def setup(self) -> None:
+        self.subscribe(
+            Path, '~/input/frame', lambda m, _: self.answered_s.append(m.header.stamp.sec), FRAME_QOS, newest_only=True
+        )
+
+
+def test_the_newest_frame_that_waits_is_answered_and_the_others_are_counted() -> None:
+    with ros() as h:
+        node = h.start(NewestNode)
+        frames = h.talk(Path, '/newest/input/frame', 20)
+        for step in range(1, 8):
+            frames.publish(path(step * SECOND))
+        h.spin_until(lambda: node.inputs['/newest/input/frame'].num_received == 7)
+        assert node.answered_s[-1] == 7
+        assert len(node.answered_s) + node.counters['dropped_by_policy'] == 7
+        assert node.counters['dropped_by_policy'] > 0
+        frames.publish(path(8 * SECOND))
+        h.spin_until(lambda: node.answered_s[-1] == 8)
