@@ -32,7 +32,8 @@ def table(params_type: type) -> str:
     for field in dataclasses.fields(params_type):
         default = ', '.join(map(str, field.default)) if isinstance(field.default, tuple) else str(field.default)
         low, high = field.metadata['low'], field.metadata['high']
-        limits = '' if low is None and high is None else f'{low} to {high}'
+        limits = f'{low} to {high}' if low is not None and high is not None else ''
+        limits = f'from {low}' if low is not None and high is None else limits
         fixed = ' (read-only)' if field.metadata['read_only'] else ''
         rows.append(
             f'| `{field.name}` | {f"`{default}`" if default else ""} | {limits} | {field.metadata["description"]}{fixed} |'
