@@ -1,16 +1,15 @@
 """What every node of the stack shares: lifecycle, guarded subscriptions, heartbeat and diagnostics.
 
 A node of ours overrides ``setup`` (make publishers and subscriptions), ``forget`` (time jumped, or deactivated) and, where it
-has more to say, ``extra_diagnostics``. Everything that differs between ROS distributions sits in this file: written for Jazzy
-and Kilted and run on both; on Humble `MessageInfo` callbacks are missing, and `_message_age_ns` then counts from the callback
-(not run there).
+has more to say, ``extra_diagnostics``. Everything that differs between ROS distributions sits in this file: run on Jazzy and
+Kilted; for Humble, where it was not run, the events are imported from their older module, and since a callback there gets the
+message alone, its age in the queue is not known and counts as 0.
 """
 
 from __future__ import annotations
 
 import copy
 import os
-import re
 import signal
 import sys
 import time
@@ -19,11 +18,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import State
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -31,14 +29,22 @@ from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
+from rclpy.subscription import Subscription
 from rclpy.validate_topic_name import validate_topic_name
 
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.stamps import FORWARD_S, Stamp, StampGuard
 from moe_bev_ros.msg import Heartbeat
+from moe_bev_ros.nodes.diagnostics import diagnostic_status
 from moe_bev_ros.nodes.params import declare, on_change, param  # noqa: F401
 from moe_bev_ros.runtime.health import InputHealth
+from moe_bev_ros.runtime.repetition import Repetition
 from moe_bev_ros.runtime.shared_memory import remove_abandoned_segments
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
 
 P = TypeVar('P')
 
@@ -50,8 +56,8 @@ TF_STATIC_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, du
 HEARTBEAT_TOPIC = '/moe_bev/heartbeat'
 HEARTBEAT_PERIOD_S = 0.2
 DIAGNOSTICS_PERIOD_S = 1.0
-WARN_PERIOD_S = 2.0
-WARNINGS_KEPT = 200
+CALLBACKS_TAKE_INFO = hasattr(Subscription, 'CallbackType')  # not on Humble
+OLDEST_NS = 10_000_000_000  # no message waits longer in a queue of a node that lives
 
 
 class StackNode(LifecycleNode, Generic[P]):
@@ -67,7 +73,7 @@ class StackNode(LifecycleNode, Generic[P]):
         self.counters: dict[str, int] = {'dropped_by_policy': 0, 'rejected': 0, 'failures': 0}
         self.inputs: dict[str, InputHealth] = {}
         self._stamp_guards: dict[str, StampGuard] = {}
-        self._said: dict[str, tuple[float, str]] = {}  # kind of warning: when, and its text
+        self._said = Repetition()
         self._subscriptions_made: list[Any] = []
         self._publishers_made: list[Any] = []
         self._timers_made: list[Any] = []
@@ -184,14 +190,14 @@ class StackNode(LifecycleNode, Generic[P]):
         self.warn_slowly(f'{topic}: {fact}')
 
     def warn_slowly(self, text: str) -> None:
-        """Log a warning; texts that differ in numbers only, at most once in WARN_PERIOD_S."""
-        if self._is_due(text):
+        """Log a warning; texts that differ in numbers only, at most once in two seconds."""
+        if self._said.is_due(text, time.monotonic()):
             self.get_logger().warning(text)
 
     @property
     def warnings(self) -> list[str]:
         """The last text of each kind of warning, the newest at the end."""
-        return [text for _, text in self._said.values()]
+        return self._said.texts
 
     @property
     def is_active(self) -> bool:
@@ -291,9 +297,13 @@ class StackNode(LifecycleNode, Generic[P]):
             best_effort.reliability = ReliabilityPolicy.BEST_EFFORT
             self._make_subscription(msg_type, topic, guarded, best_effort)
 
+        def without_info(message: Any) -> None:
+            guarded(message, None)
+
         events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
+        callback = guarded if CALLBACKS_TAKE_INFO else without_info
         subscription = self.create_subscription(
-            msg_type, topic, guarded, qos, event_callbacks=events, qos_overriding_options=overrides
+            msg_type, topic, callback, qos, event_callbacks=events, qos_overriding_options=overrides
         )
         self._subscriptions_made.append(subscription)
 
@@ -319,18 +329,9 @@ class StackNode(LifecycleNode, Generic[P]):
                 raise
             self.counters['failures'] += 1
             self.reject(what, f'{type(err).__name__}: {err}; everything from before is forgotten; report this as a bug')
-            if self._is_due(f'{what}\n{type(err).__name__}'):
+            if self._said.is_due(f'{what}\n{type(err).__name__}', time.monotonic()):
                 self.get_logger().error(traceback.format_exc())
             self._forget_all()
-
-    def _is_due(self, text: str) -> bool:
-        now_s, kind = time.monotonic(), re.sub(r'(?<![\w/])-?\d+(\.\d+)?', '#', text)
-        said_s, _ = self._said.pop(kind, (-1e9, ''))
-        is_due = now_s - said_s >= WARN_PERIOD_S
-        self._said[kind] = (now_s if is_due else said_s, text)
-        if len(self._said) > WARNINGS_KEPT:
-            del self._said[next(iter(self._said))]
-        return is_due
 
     def _stamp_accepted(self, guard: StampGuard, message: Any, topic: str, silence_s: float) -> bool:
         stamp, now_ns, last_ns = message.header.stamp, self.now_ns(), guard.last_ns
@@ -381,13 +382,9 @@ class StackNode(LifecycleNode, Generic[P]):
         )
         for fact in facts:
             self.warn_slowly(fact)
-        level = DiagnosticStatus.WARN if facts or not self.is_active else DiagnosticStatus.OK
-        message = '; '.join(facts) or ('ok' if self.is_active else self._state_machine.current_state[1])
-        values = {**{name: str(count) for name, count in self.counters.items()}, **self.extra_diagnostics()}
-        for health in self.inputs.values():
-            values[f'{health.topic} messages'] = str(health.num_received)
-        status = DiagnosticStatus(level=level, name=self.get_fully_qualified_name(), message=message, hardware_id='')
-        status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
+        values = {**self.counters, **self.extra_diagnostics()}
+        state = self._state_machine.current_state[1]
+        status = diagnostic_status(self.get_fully_qualified_name(), state, facts, list(self.inputs.values()), values)
         array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
@@ -399,10 +396,15 @@ def stamp_to_ns(stamp: Any) -> int:
 
 
 def _message_age_ns(info: Any) -> int:
-    """How long ago the middleware received a message, before it waited for this callback [ns]."""
+    """How long ago the middleware received a message, before it waited for this callback [ns]; 0 where it is not known.
+
+    The middleware stamps with CLOCK_REALTIME. If that is set forward while a message waits, this one message looks older than
+    it is, by OLDEST_NS at most; if it is set back, it looks younger, at most as if it came just now.
+    """
+    if info is None:
+        return 0
     received_ns = info['received_timestamp'] if isinstance(info, dict) else info.received_timestamp
-    age_ns = time.time_ns() - int(received_ns)
-    return age_ns if 0 <= age_ns < 10_000_000_000 else 0
+    return min(max(time.time_ns() - int(received_ns), 0), OLDEST_NS)
 
 
 def run(make_node: Callable[[], Any]) -> None:

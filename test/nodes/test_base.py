@@ -20,6 +20,7 @@ from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from harness import ros
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.msg import Heartbeat
+from moe_bev_ros.nodes import base
 from moe_bev_ros.nodes.base import FRAME_QOS, HEARTBEAT_TOPIC, STATE_QOS, StackNode
 from moe_bev_ros.nodes.convert import header
 from moe_bev_ros.nodes.params import param
@@ -249,6 +250,26 @@ def test_parameters_change_live_as_a_whole_or_not_at_all() -> None:
         assert not node.set_parameters([Parameter('gain', value=1.75)])[0].successful
         assert not node.set_parameters([Parameter('gain', value=float('nan'))])[0].successful
         assert node.params == EchoParams(0.5, ('a', 'b'), 3)
+
+
+def test_messages_come_without_info_too_as_on_humble(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, 'CALLBACKS_TAKE_INFO', False)
+    with ros() as h:
+        node = h.start(EchoNode)
+        received = h.listen(Path, '/echo/output/path')
+        publisher = h.talk(Path, '/echo/input/path')
+        h.spin_until(lambda: node.out.get_subscription_count() > 0)
+        publisher.publish(path(1 * SECOND))
+        h.spin_until(lambda: len(received) == 1)
+
+
+@pytest.mark.parametrize(('age_s', 'lowest_s', 'highest_s'), [(-5.0, 0.0, 0.0), (0.5, 0.5, 0.6), (3600.0, 10.0, 10.0)])
+def test_a_message_is_never_younger_than_now_and_a_stale_one_stays_stale(
+    age_s: float, lowest_s: float, highest_s: float
+) -> None:
+    info = {'received_timestamp': time.time_ns() - round(age_s * SECOND)}
+    assert lowest_s * SECOND <= base._message_age_ns(info) <= highest_s * SECOND
+    assert base._message_age_ns(None) == 0
 
 
 def test_the_heart_beats_in_every_state() -> None:
