@@ -53,7 +53,6 @@ LAST_WORD_S = 0.1  # the longest wait until everybody has heard the last command
 class ControlParams:
     """Parameters of control_node."""
 
-    engage_on_start: bool = param(False, 'drive without a call of ~/engage, also after a restart; for simulation only')
     accel_map: str = param('', 'accelerator map, a CSV as Autoware writes it; empty: the shipped one', read_only=True)
     brake_map: str = param('', 'brake map, likewise', read_only=True)
     max_throttle: float = param(0.6, 'highest throttle [0..1]', low=0.0, high=1.0, read_only=True)
@@ -85,6 +84,9 @@ class ControlParams:
     )
     objects_timeout_s: float = param(0.5, 'objects older than this brake, and are not braked for [s]', low=0.05, high=10.0)
     blind_timeout_s: float = param(0.5, 'perception without its sensors for longer than this brakes [s]', low=0.0, high=10.0)
+    disengage_after_s: float = param(
+        8.0, 'a doubt that lasts longer than this disengages; a node that died is back within 5 s [s]', low=1.0, high=600.0
+    )
     max_lateral_error_m: float = param(3.0, 'farther beside the plan than this brakes [m]', low=0.1, high=50.0)
     doubt_deceleration_mps2: float = param(3.5, 'braking on a doubt [m/s2]', low=0.5, high=10.0)
     emergency_deceleration_mps2: float = param(8.0, 'what fully pressed brakes give [m/s2]', low=1.0, high=12.0)
@@ -142,7 +144,11 @@ class ControlParams:
 
 
 class ControlNode(StackNode[ControlParams]):
-    """Brakes until ``~/engage`` is called, and on any doubt."""
+    """Brakes until ``~/engage`` is called, and on any doubt.
+
+    Only what could be followed at once is engaged. A doubt that lasts, a jump of time (a bag that loops, a world that is reset)
+    and a restart disengage: whoever is in charge has to call again, rather than be surprised by a vehicle that drives off.
+    """
 
     def __init__(self) -> None:
         super().__init__('control_node', ControlParams)
@@ -152,6 +158,7 @@ class ControlNode(StackNode[ControlParams]):
         self._scene: Scene | None = None
         self._plan_at_s = self._ego_at_s = self._scene_at_s = 0.0
         self._repeated_ns = 0
+        self._sure_s = 0.0  # when the last command without a doubt was given
         self._doubt = ''
         self._envelope: SafetyEnvelope | None = None
         self.create_service(SetBool, '~/engage', self._on_engage)
@@ -179,11 +186,17 @@ class ControlNode(StackNode[ControlParams]):
         self.every(PERIOD_S, self._repeat_in_time, steady=True)
 
     def forget(self) -> None:
-        """Time jumped or the state changed: no plan, no motion, and not engaged unless the parameter says so."""
-        self._engaged = self.params.engage_on_start
+        """Time jumped or the state changed: no plan, no motion, not engaged; an emergency lasts."""
+        self._engaged = False
         self._plan = self._ego = self._scene = None
         if self._envelope:
+            self._envelope.forget_times()
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Activate: no emergency either."""
+        if self._envelope:
             self._envelope.reset()
+        return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Deactivate: brake with the last command."""
@@ -210,11 +223,26 @@ class ControlNode(StackNode[ControlParams]):
         return {'engaged': str(self._engaged).lower(), 'braking for': self._doubt}
 
     def _on_engage(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        response.success = self.is_active or not request.data
-        self._engaged = bool(request.data) and self.is_active
-        response.message = ('engaged' if self._engaged else 'braking') if response.success else 'not active; activate first'
-        self.get_logger().info(f'engage {request.data}: {response.message}')
+        self._engaged, response.message = False, 'cannot engage: it failed; see the log'
+        self._defended('~/engage', lambda: self._engage(bool(request.data), response))
         return response
+
+    def _engage(self, wanted: bool, response: SetBool.Response) -> None:
+        problem = self._engage_problem() if wanted else ''
+        self._engaged = wanted and not problem
+        response.success = not problem
+        response.message = f'cannot engage: {problem}' if problem else 'engaged' if wanted else 'braking'
+        if problem:
+            self.warn_slowly(response.message)
+        else:
+            self.get_logger().info(response.message)
+        if self.is_active:
+            self._repeat()  # at once; a world that waits for it lets no time pass
+
+    def _engage_problem(self) -> str:
+        if self._envelope is None or not self.is_active:
+            return 'not active; activate first'
+        return '; '.join(self._envelope.doubts(self._situation()))
 
     def _on_trajectory(self, message: Trajectory, receive_ns: int) -> None:
         problem = None
@@ -261,25 +289,40 @@ class ControlNode(StackNode[ControlParams]):
 
     def _command(self) -> Command:
         assert self._envelope is not None  # made by setup, and only an active node gets here
-        now_ns, steady_s = self.now_ns(), time.monotonic()
+        situation = self._situation()
+        command = self._envelope.command(situation)
+        self._tell(self._envelope.doubt)
+        self._disengage_when_unsure(situation.now_s if self._is_simulated else time.monotonic())
+        return command
+
+    def _situation(self) -> Situation:
+        assert self._envelope is not None
+        now_ns, steady_s, simulated = self.now_ns(), time.monotonic(), self._is_simulated
         tolerance_ns = self._envelope.settings.future_tolerance_s * 1e9
         if self._plan and now_ns < self._plan.stamp_ns <= now_ns + tolerance_ns:
             now_ns = self._plan.stamp_ns  # /clock travels on its own topic and may come after the plan
-        simulated = bool(self.get_parameter('use_sim_time').value)
-        command = self._envelope.command(
-            Situation(
-                now_s=now_ns / 1e9,
-                engaged=self._engaged,
-                plan=self._plan,
-                ego=self._ego,
-                scene=self._scene,
-                plan_silence_s=0.0 if simulated else steady_s - self._plan_at_s,
-                ego_silence_s=0.0 if simulated else steady_s - self._ego_at_s,
-                scene_silence_s=0.0 if simulated else steady_s - self._scene_at_s,
-            )
+        return Situation(
+            now_s=now_ns / 1e9,
+            engaged=self._engaged,
+            plan=self._plan,
+            ego=self._ego,
+            scene=self._scene,
+            plan_silence_s=0.0 if simulated else steady_s - self._plan_at_s,
+            ego_silence_s=0.0 if simulated else steady_s - self._ego_at_s,
+            scene_silence_s=0.0 if simulated else steady_s - self._scene_at_s,
         )
-        self._tell(self._envelope.doubt)
-        return command
+
+    @property
+    def _is_simulated(self) -> bool:
+        return bool(self.get_parameter('use_sim_time').value)
+
+    def _disengage_when_unsure(self, clock_s: float) -> None:
+        assert self._envelope is not None
+        if not self._envelope.is_unsure:
+            self._sure_s = clock_s
+        elif self._engaged and clock_s - self._sure_s > self.params.disengage_after_s:
+            self._engaged = False
+            self.get_logger().error(f'disengaged after {self.params.disengage_after_s:g} s of doubt: {self._doubt}')
 
     def _tell(self, doubt: str) -> None:
         if doubt and not self._doubt:

@@ -13,6 +13,7 @@ from nodes.test_camera_node import TWO as CAMERAS
 from nodes.test_camera_node import info, raw
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_srvs.srv import SetBool
 
 from harness import Harness, ros
 from moe_bev_ros.core.frame import LidarPoints
@@ -47,7 +48,7 @@ PARAMETERS = {
     'use_sim_time': True,
     **{f'camera_node:{name}': value for name, value in CAMERAS.items()},
     'lidar_node:extrinsics': [0.0] * 6,
-    'control_node:engage_on_start': True,
+    'planner_node:drive_without_goal': True,
 }
 CAMERA_NAMES = ('left', 'right')
 
@@ -103,6 +104,17 @@ class Stack:
         self.odometry.publish(message)
         self.harness.spin_until(lambda: all(health.num_received > num for health, num in zip(inputs, before)))
 
+    def engage(self, stamp_s: float) -> None:
+        """One frame with whose plan control is engaged; what was heard until then is forgotten."""
+        self.frame(stamp_s)
+        client = self.harness.peer.create_client(SetBool, '/control_node/engage')
+        self.harness.spin_until(client.service_is_ready)
+        future = client.call_async(SetBool.Request(data=True))
+        self.harness.spin_until(future.done)
+        assert future.result().success, future.result().message
+        for messages in (self.objects, self.plans, self.commands):
+            messages.clear()
+
     def send(self, stamp_ns: int, cameras: tuple[str, ...] = CAMERA_NAMES, lidar: bool = True) -> None:
         """One frame of sensors."""
         for name in cameras:
@@ -144,11 +156,13 @@ def stack() -> Iterator[Stack]:
     arguments = [part for old, new in REMAPPINGS.items() for part in ('-r', f'{old}:={new}')]
     with ros(PARAMETERS, arguments) as harness:
         stack = Stack(harness)
+        stack.engage(4.9)
         yield stack
         assert not any(node.counters['failures'] for node in stack.nodes)
 
 
-def test_a_bag_loop_leaves_no_old_track_plan_or_command(stack: Stack) -> None:
+def test_a_bag_loop_disengages_and_leaves_no_old_track_plan_or_command(stack: Stack) -> None:
+    stack.engage(99.9)
     for index in range(6):
         stack.frame(100.0 + 0.1 * index)
     old_tracks = {item.track_id for item in stack.objects[-1].objects}
@@ -159,7 +173,7 @@ def test_a_bag_loop_leaves_no_old_track_plan_or_command(stack: Stack) -> None:
     stack.tick(3_000_000_000)
     command = stack.command_for('no odometry; no plan', 3_020_000_000)
     assert command.brake > 0.0
-    assert stack.frame(3.1).reason == ''
+    assert stack.frame(3.1).reason == 'not engaged; call the engage service'
     (objects,), (plan,) = stack.objects, stack.plans
     assert {item.age for item in objects.objects} == {1}
     assert not old_tracks & {item.track_id for item in objects.objects}
@@ -239,7 +253,7 @@ def test_a_camera_that_jitters_stays_valid_and_one_that_lags_is_masked(stack: St
         stack.images['right'].publish(raw(stamp_ns + int(jitter_ns[index])))
         stack.send(stamp_ns, cameras=('left',))
         stack.answer(stamp_ns)
-    assert [camera.num_valid for camera in stack.camera._cameras] == [6, 6]
+    assert [camera.num_valid for camera in stack.camera._cameras] == [7, 7]
     for index in range(6, 12):
         stamp_ns = 5_100_000_000 + index * 100_000_000
         stack.drive(stamp_ns)
@@ -247,7 +261,7 @@ def test_a_camera_that_jitters_stays_valid_and_one_that_lags_is_masked(stack: St
             stack.images['right'].publish(raw(stamp_ns - 300_000_000))
         stack.send(stamp_ns, cameras=('left',))
         stack.answer(stamp_ns)
-    assert [camera.num_valid for camera in stack.camera._cameras] == [12, 6]
+    assert [camera.num_valid for camera in stack.camera._cameras] == [13, 7]
     assert 'lag 300 ms' in stack.camera.extra_diagnostics()['right']
 
 
@@ -281,6 +295,6 @@ def test_one_stamp_out_of_time_is_refused_and_the_vehicle_stays_engaged(stack: S
     command = stack.frame(5.2)
     assert command.reason == ''
     assert command.engaged
-    assert stack.objects[-1].objects[0].age == 3
+    assert stack.objects[-1].objects[0].age == 4
     assert f'{POINTS}: stamp' in stack.warnings()
     assert f'{ODOMETRY}: stamp' in stack.warnings()

@@ -83,7 +83,7 @@ GOOD: dict[Any, tuple[dict[str, Any], dict[str, Any]]] = {
         },
     ),
     ControlNode: (
-        {'engage_on_start': True},
+        {},
         {
             '/control_node/input/odometry': odometry(),
             '/control_node/input/objects': objects(),

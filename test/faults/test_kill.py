@@ -42,11 +42,14 @@ class Drive(Watch):
         self._engage = harness.peer.create_client(SetBool, '/control_node/engage')
 
     def engage(self) -> None:
-        """Let the vehicle drive."""
+        """Let the vehicle drive, as soon as there is a plan."""
         self.until(self._engage.service_is_ready, 30.0)
+        self.until(self._is_engaged, 30.0)
+
+    def _is_engaged(self) -> bool:
         future = self._engage.call_async(SetBool.Request(data=True))
         self.until(future.done, 30.0)
-        assert future.result().success, future.result().message
+        return bool(future.result().success)
 
     def until_driving(self) -> None:
         """Wait until the vehicle moves."""

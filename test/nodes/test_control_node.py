@@ -6,102 +6,24 @@ import time
 import pytest
 import rclpy
 from control.test_emergency_braking import car
-from control.vehicle_model import Bicycle, cruise
 from geometry_msgs.msg import Quaternion
 from lifecycle_msgs.msg import State
-from nav_msgs.msg import Odometry
+from nodes.control_bench import SIMULATED, Bench, odometry, seen, simulated_bench, trajectory
 from rclpy.clock import ClockType
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.time import Time
-from rosgraph_msgs.msg import Clock
-from std_srvs.srv import SetBool
 
 from harness import ros
 from moe_bev_ros.core.errors import InputError
-from moe_bev_ros.core.objects import Scene
-from moe_bev_ros.core.trace import Trace
-from moe_bev_ros.msg import Object, Objects, Trajectory, VehicleCommand
-from moe_bev_ros.nodes.base import STATE_QOS, stamp_to_ns
+from moe_bev_ros.msg import Object, VehicleCommand
 from moe_bev_ros.nodes.control_node import ControlNode
-from moe_bev_ros.nodes.convert import header, plan_to_msg, pose_to_msg, scene_to_msg, time_to_msg, trace_from_msg
-
-SIMULATED = {'use_sim_time': True, 'engage_on_start': True}
-TRACE = Trace(1).passed('planner_node', 2, 3)
-
-
-def odometry(stamp_ns, speed_mps=8.0, frame_id='map'):
-    message = Odometry(header=header(stamp_ns, frame_id), child_frame_id='base_link')
-    message.pose.pose = pose_to_msg(Bicycle(speed_mps).ego(0.0).odom_se3_base_link)
-    message.twist.twist.linear.x = speed_mps
-    return message
-
-
-def trajectory(stamp_ns, **changes):
-    message = plan_to_msg(cruise(8.0, 3.0, stamp_s=0.0), TRACE)
-    message.header.stamp = time_to_msg(stamp_ns)
-    for name, value in changes.items():
-        setattr(message, name, value)
-    return message
-
-
-class Bench:
-    """A control node and everybody around it."""
-
-    def __init__(self, harness, activate=True):
-        self.harness = harness
-        self.clock = harness.peer.create_publisher(Clock, '/clock', 10)
-        self.node = harness.start(ControlNode, activate=activate)
-        self.commands = harness.listen(VehicleCommand, '/control_node/output/command', 100)
-        if activate:
-            self.connect()
-
-    def connect(self):
-        self.plans = self.harness.talk(Trajectory, '/control_node/input/trajectory', STATE_QOS)
-        self.odometry = self.harness.talk(Odometry, '/control_node/input/odometry', STATE_QOS)
-        self.objects = self.harness.talk(Objects, '/control_node/input/objects', STATE_QOS)
-        self.harness.spin_until(lambda: self.node.count_subscribers('/control_node/output/command') > 0)
-
-    def tick(self, stamp_ns):
-        """Move simulated time."""
-        self.clock.publish(Clock(clock=time_to_msg(stamp_ns)))
-        self.harness.spin_until(lambda: self.node.now_ns() == stamp_ns)
-
-    def answer(self, message):
-        """The one command that answers a plan."""
-        before = len(self.answers())
-        self.plans.publish(message)
-        self.harness.spin_until(lambda: len(self.answers()) > before)
-        return self.answers()[-1]
-
-    def answers(self):
-        return [command for command in self.commands if command.first_of_plan]
-
-    def know(self, message, seen=None):
-        """Publish odometry and what is seen at its stamp, by default an empty road, and wait until the node has them."""
-        stamp_ns = stamp_to_ns(message.header.stamp)
-        self.hand(self.odometry, message, 'odometry')
-        self.hand(self.objects, seen or scene_to_msg(Scene(stamp_ns, (), True, True, True), 'clustering', Trace()), 'objects')
-
-    def hand(self, publisher, message, topic):
-        health = self.node.inputs[f'/control_node/input/{topic}']
-        before = health.num_received
-        publisher.publish(message)
-        self.harness.spin_until(lambda: health.num_received > before)
-
-    def call(self, engage):
-        client = self.harness.peer.create_client(SetBool, '/control_node/engage')
-        self.harness.spin_until(client.service_is_ready)
-        future = client.call_async(SetBool.Request(data=engage))
-        self.harness.spin_until(future.done)
-        return future.result()
+from moe_bev_ros.nodes.convert import header, time_to_msg, trace_from_msg
 
 
 @pytest.fixture
 def simulated():
-    with ros(SIMULATED) as harness:
-        bench = Bench(harness)
-        bench.tick(5_000_000_000)
+    with simulated_bench() as bench:
         yield bench
 
 
@@ -215,10 +137,6 @@ def test_a_plan_without_a_stamp_is_refused_and_not_answered(simulated):
     assert simulated.answer(trajectory(5_000_000_000)).engaged
 
 
-def seen(stamp_ns, *objects, valid=True):
-    return scene_to_msg(Scene(stamp_ns, objects, valid, valid, True), 'clustering', Trace())
-
-
 def test_objects_that_cannot_be_are_named_and_brake_until_they_can(simulated):
     scene = seen(5_000_000_000)
     scene.objects.append(Object(label=77))
@@ -253,7 +171,11 @@ def test_without_our_perception_it_drives_without_objects():
         bench = Bench(harness)
         bench.tick(5_000_000_000)
         bench.hand(bench.odometry, odometry(5_000_000_000), 'odometry')
-        assert bench.answer(trajectory(5_000_000_000)).reason == ''
+        bench.answer(trajectory(5_000_000_000))
+        assert bench.call(True).success
+        bench.tick(5_100_000_000)
+        bench.hand(bench.odometry, odometry(5_100_000_000), 'odometry')
+        assert bench.answer(trajectory(5_100_000_000)).reason == ''
         health = bench.node.inputs['/control_node/input/objects']
         assert (health.required, health.period_s) == (False, 0.0)
 
@@ -310,47 +232,12 @@ def test_a_plan_grows_old_with_simulated_time_only(simulated):
     assert simulated.commands[-1].header.stamp == time_to_msg(5_600_000_000)
 
 
-def test_time_that_jumps_back_forgets_the_plan(simulated):
-    simulated.know(odometry(5_000_000_000))
-    simulated.answer(trajectory(5_000_000_000))
-    simulated.tick(1_000_000_000)
-    simulated.tick(1_040_000_000)
-    simulated.harness.spin_until(lambda: 'no plan' in simulated.commands[-1].reason)
-    simulated.know(odometry(1_100_000_000))
-    simulated.tick(1_100_000_000)
-    assert simulated.answer(trajectory(1_100_000_000)).reason == ''
-
-
 def test_blind_perception_brakes(simulated):
     for stamp_ns, valid in ((5_000_000_000, True), (5_600_000_000, False)):
         simulated.tick(stamp_ns)
         simulated.know(odometry(stamp_ns), seen(stamp_ns, valid=valid))
         command = simulated.answer(trajectory(stamp_ns))
     assert 'perception blind for 0.6 s' in command.reason
-
-
-def test_in_real_time_it_drives_once_engaged_and_brakes_when_the_plans_end(real):
-    now_ns = time.time_ns()
-    real.know(odometry(now_ns))
-    assert 'not engaged' in real.answer(trajectory(now_ns)).reason
-    assert real.call(True).success
-    now_ns = time.time_ns()
-    real.know(odometry(now_ns))
-    assert real.answer(trajectory(now_ns)).reason == ''
-    real.harness.spin_until(lambda: 'plan is' in real.commands[-1].reason and 'odometry is' in real.commands[-1].reason)
-    assert real.commands[-1].brake > 0.0
-    assert real.call(False).success
-    real.harness.spin_until(lambda: not real.commands[-1].engaged)
-
-
-def test_after_a_restart_it_is_not_engaged(real):
-    real.call(True)
-    real.node.trigger_deactivate()
-    assert not real.call(True).success
-    real.node.trigger_activate()
-    real.commands.clear()
-    real.harness.spin_until(lambda: real.commands)
-    assert not real.commands[-1].engaged
 
 
 def drive(bench):
