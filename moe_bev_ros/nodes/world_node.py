@@ -3,8 +3,9 @@
 Lock-step (the default): time stands still after each sensor frame until the command of its stamp has come, so that a slow
 machine changes nothing but the wall time; for the same reason /clock goes on once a frame, or how often a node's timers fire
 in between would depend on the machine. ``realtime``: time runs with the wall clock and the newest command holds for 0.2 s.
-Nothing here blocks: a command or a steady timer moves a small state machine on. No clock is sent before the stack listens and
-is engaged; a stack that is not goes without waiting after a while.
+Nothing here blocks: a command or a steady timer moves a small state machine on. No clock is sent before the stack listens.
+A stack can only be engaged once it has a plan, so lock-step time also stands still at the first frame until an engaged command
+comes: every run begins alike. A stack that nobody engages goes on after a while.
 """
 
 from __future__ import annotations
@@ -140,12 +141,12 @@ class WorldNode(StackNode[WorldParams]):
         command = command_from_msg(message)
         self._engaged, self._command, self._command_at_s = command.engaged, command, receive_ns / 1e9
         stamp_ns = stamp_to_ns(message.header.stamp)
-        if not message.first_of_plan or stamp_ns not in self._unanswered:
-            return
-        self._unanswered.remove(stamp_ns)
-        self._commands += 1
-        self._answered_once = True
-        if self._phase is Phase.ANSWER and stamp_ns == self._pending_ns:
+        if message.first_of_plan and stamp_ns in self._unanswered:
+            self._unanswered.remove(stamp_ns)
+            self._commands += 1
+            self._answered_once = True
+        may_go_on = command.engaged or self._frames > 1
+        if self._phase is Phase.ANSWER and self._is_answered and may_go_on:
             self._advance_frame(command)
 
     def _on_reset(self, request: ResetWorld.Request, response: ResetWorld.Response) -> ResetWorld.Response:
@@ -197,7 +198,15 @@ class WorldNode(StackNode[WorldParams]):
         self._send_clock()
         self._send_frame()
 
+    @property
+    def _is_answered(self) -> bool:
+        return self._pending_ns not in self._unanswered
+
     def _check_timeout(self, now_s: float) -> None:
+        if self._is_answered:  # but nobody has engaged the stack
+            if now_s - self._waiting_since_s > SILENT_STACK_S:
+                self._advance_frame(self._command)
+            return
         limit_s = self.params.lockstep_timeout_s if self._answered_once else FIRST_ANSWER_TIMEOUT_S
         if now_s - self._waiting_since_s > limit_s:
             stamp_s = self._pending_ns / 1e9

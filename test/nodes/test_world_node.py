@@ -87,6 +87,23 @@ def test_it_waits_for_the_stack_and_then_answers_every_command_with_a_frame():
         assert driver.truth[-1].frames == 10
 
 
+def test_lock_step_stands_still_at_the_first_frame_until_the_stack_is_engaged():
+    with ros(SMALL) as h:
+        h.start(WorldNode)
+        driver = Driver(h)
+        driver.answers = False
+        driver.knock()
+        h.spin_until(lambda: driver.clouds)
+        driver.command = Command(0.0, 1.0, 0.0, -8.0, 0.0)
+        driver.send(stamp_to_ns(driver.clouds[0].header.stamp))
+        h.spin_until(lambda: driver.truth[-1].commands == 1)
+        h.spin_for(0.3)
+        assert len(driver.clouds) == 1
+        driver.command = GO
+        driver.send(0, first=False)
+        h.spin_until(lambda: len(driver.clouds) == 2)
+
+
 def test_the_cloud_has_ring_and_time_for_every_point():
     with ros(SMALL) as h:
         h.start(WorldNode)
