@@ -17,7 +17,7 @@ from moe_bev_ros.evaluation.summary import frame_stamps, table, write_json
 from moe_bev_ros.nodes.player_node import EXIT_DAMAGED
 from moe_bev_ros.perception.pairing import PairingConfig
 from moe_bev_ros.runtime.environment import config_dir
-from moe_bev_ros.runtime.stack import NodeSpec, Stack, load_stack, with_parameters, with_params_file
+from moe_bev_ros.runtime.stack import NodeSpec, Stack, load_stack, with_parameters, with_params_file, without_goal
 
 ANSWER_TIMEOUT_S = 15.0
 DIAGNOSTICS_S = 1.3  # counters travel once a second
@@ -33,7 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--start', type=float, default=0.0, metavar='S', help='skip this much of the beginning [s]')
     parser.add_argument('--out', type=Path, metavar='DIR', help='for summary.json and the logs of the nodes')
     parser.add_argument('--params', type=Path, metavar='FILE', help='parameter file laid over the shipped ones')
-    parser.add_argument('--engage', action='store_true', help='let control follow the plan; only where no vehicle listens')
+    parser.add_argument(
+        '--engage',
+        action='store_true',
+        help='let control follow the plans, from the first until time jumps; only where no vehicle listens',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
 def replay_stack(stack: Stack, streams: SensorStreams) -> Stack:
     """The stack with the cameras and LiDARs of a bag, on the bag's clock."""
-    stack = with_parameters(stack, '*', use_sim_time=True)
+    stack = without_goal(with_parameters(stack, '*', use_sim_time=True))  # no vehicle listens, and the path is wanted
     if streams.cameras:
         stack = with_parameters(
             stack,
@@ -91,13 +95,17 @@ def _replay(
     with RunningStack(stack, work / 'logs') as running:
         log = running.scorer.log
         running.wait_until_active()
-        if args.engage:
-            running.engage()
         wait_for = tuple(f'{topic}={count}' for topic, count in running.num_subscriptions(topics).items() if count)
         say(f'{len(stack.managed_names)} nodes are active; playing {args.bag}')
         player = running.start_beside(_player(args, streams, wait_for, report_path))
+
+        def is_over() -> bool:
+            return (report_path.exists() and not args.loop) or not player.pids
+
         try:
-            running.spin_until(lambda: (report_path.exists() and not args.loop) or not player.pids, math.inf)
+            if args.engage and (refusal := running.engage(is_over, math.inf)):
+                say(f'not engaged: {refusal}')
+            running.spin_until(is_over, math.inf)
         except KeyboardInterrupt:
             say('stopping')
             player.stop()

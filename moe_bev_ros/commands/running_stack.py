@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -22,6 +23,7 @@ from moe_bev_ros.runtime.stack import NodeSpec, Stack
 
 BRING_UP_TIMEOUT_S = 60.0
 DISCOVERY_S = 1.0
+ENGAGE_RETRY_S = 0.1
 
 
 class RunningStack:
@@ -94,21 +96,29 @@ class RunningStack:
             self._executor.spin_once(timeout_sec=0.02)
         return True
 
-    def engage(self) -> None:
-        """Let control_node follow the plan.
+    def engage(self, is_over: Callable[[], bool] = lambda: False, timeout_s: float = BRING_UP_TIMEOUT_S) -> str:
+        """Let control_node follow the plan; it refuses while there is none, so it is asked again and again.
+
+        Args:
+            is_over: when to leave it.
+
+        Returns:
+            Why it refused to the end; empty: it is engaged.
 
         Raises:
-            InputError: it does not answer, or refuses.
+            InputError: it does not answer, or still refuses after the timeout.
         """
         client = self.scorer.create_client(SetBool, '/control_node/engage')
         if not self.spin_until(client.service_is_ready, BRING_UP_TIMEOUT_S):
             raise InputError(f'/control_node/engage is not there; see the logs in {self.log_dir}')
-        future = client.call_async(SetBool.Request(data=True))
-        answered = self.spin_until(future.done, BRING_UP_TIMEOUT_S)
-        result = future.result() if answered else None
+        deadline_s = time.monotonic() + timeout_s
+        refusal = self._ask_to_engage(client)
+        while refusal and not self.spin_until(is_over, ENGAGE_RETRY_S):
+            if time.monotonic() > deadline_s:
+                raise InputError(f'/control_node/engage: {refusal}; see {self.log_dir}')
+            refusal = self._ask_to_engage(client)
         self.scorer.destroy_client(client)
-        if result is None or not result.success:
-            raise InputError(f'/control_node/engage: {result.message if result else "no answer"}; see {self.log_dir}')
+        return refusal
 
     def num_subscriptions(self, topics: Sequence[str]) -> dict[str, int]:
         """How many subscriptions each topic has, once discovery has come to rest."""
@@ -124,6 +134,12 @@ class RunningStack:
 
         self.spin_until(is_at_rest, 10 * DISCOVERY_S)
         return counts
+
+    def _ask_to_engage(self, client: Any) -> str:
+        future = client.call_async(SetBool.Request(data=True))
+        answered = self.spin_until(future.done, BRING_UP_TIMEOUT_S)
+        result = future.result() if answered else None
+        return 'no answer' if result is None else '' if result.success else result.message
 
     def _refuse_company(self) -> None:
         """Two stacks in one domain would answer each other's frames."""
