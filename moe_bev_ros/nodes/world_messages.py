@@ -14,9 +14,10 @@ from tf2_msgs.msg import TFMessage
 import moe_bev_ros.msg as m
 from moe_bev_ros.core.objects import TrackedObject
 from moe_bev_ros.core.se3 import Array, quaternion_xyzw_of, se3_from_xy_yaw
+from moe_bev_ros.core.traffic_light import TrafficLight
 from moe_bev_ros.nodes.convert import BASE_LINK, header, object_to_msg, pose_to_msg, uint8_array
 from moe_bev_ros.world.rig import CameraMount, Rig
-from moe_bev_ros.world.scene import Actor, TrafficLight
+from moe_bev_ros.world.scene import Actor
 from moe_bev_ros.world.simulation import Truth
 from moe_bev_ros.world.vehicle import VehicleState
 
@@ -117,7 +118,7 @@ def lights_to_msg(lights: tuple[TrafficLight, ...], stamp_ns: int) -> m.TrafficL
         header=header(stamp_ns, MAP),
         lights=[
             m.TrafficLight(
-                regulatory_element_id=light.regulatory_element_id,
+                regulatory_element_id=light.element_id,
                 stop_position=Point(x=light.stop_xy_m[0], y=light.stop_xy_m[1], z=0.0),
                 state=int(light.state),
                 score=1.0,

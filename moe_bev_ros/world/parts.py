@@ -9,7 +9,7 @@ import numpy as np
 
 from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.world.props import traffic_light_parts
-from moe_bev_ros.world.scene import Actor, Body, Part, Prop, TrafficLight
+from moe_bev_ros.world.scene import Actor, Body, Part, Prop, Signal
 
 # Columns of a table: centre in map [m], heading, half sizes [m], looks, velocity in map [m/s].
 CX, CY, CZ, COS, SIN, HX, HY, HZ, SHAPE, RED, GREEN, BLUE, REFLECTIVITY, GLOW, TEXTURE, VX, VY = range(17)
@@ -66,7 +66,7 @@ class PartTables:
     def __init__(self, props: Sequence[Prop]) -> None:
         tables = [table_at(prop.parts, prop) for prop in props]
         self.static_pk = np.concatenate([np.zeros((0, NUM_COLUMNS)), *tables])
-        self._lights: dict[TrafficLight, Array] = {}
+        self._lights: dict[Signal, Array] = {}
         self._bodies: tuple[Body, ...] = ()
         self._local_pk = np.zeros((0, NUM_COLUMNS))
         self._owner_p = np.zeros(0, np.int64)
@@ -85,7 +85,7 @@ class PartTables:
         table[:, VX], table[:, VY] = speed * np.cos(yaw), speed * np.sin(yaw)
         return table
 
-    def lights(self, lights: Sequence[TrafficLight]) -> Array:
+    def lights(self, lights: Sequence[Signal]) -> Array:
         """Rows of all signals in their states now."""
         for light in lights:
             if light not in self._lights:

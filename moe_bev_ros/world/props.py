@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from moe_bev_ros.world.scene import Colour, LightState, Part, Prop, Shape, Texture, TrafficLight
+from moe_bev_ros.core.traffic_light import LightState
+from moe_bev_ros.world.scene import Colour, Part, Prop, Shape, Signal, Texture
 
 FACADES: tuple[Colour, ...] = (
     (198, 178, 150),
@@ -68,7 +69,7 @@ def bush(rng: np.random.Generator, x: float, y: float) -> Prop:
     return Prop(x, y, 0.0, (part,))
 
 
-def traffic_light_parts(light: TrafficLight) -> tuple[Part, ...]:
+def traffic_light_parts(light: Signal) -> tuple[Part, ...]:
     """Pole, arm, housing and three lamps, of which the one of ``light.state`` shines; the lamps look along local x."""
     pole = Part((0.0, 0.0, 2.6), (0.16, 0.16, 5.2), (70, 74, 78), 0.4, Shape.CYLINDER)
     heads: list[Part] = [Part((0.0, -1.4, 5.1), (0.1, 2.9, 0.1), (70, 74, 78), 0.4)]

@@ -20,7 +20,7 @@ from moe_bev_ros.world.roads import (
     Road,
     turned,
 )
-from moe_bev_ros.world.scene import Actor, Body, Prop, Scene, Sun, TrafficLight
+from moe_bev_ros.world.scene import Actor, Body, Prop, Scene, Signal, Sun
 from moe_bev_ros.world.traffic import Cross, Drive, LightCycle, Script, Walk
 
 BLOCK_M = 20.0
@@ -132,13 +132,13 @@ def _add_walkers(cast: _Cast, rng: np.random.Generator) -> None:
         cast.add(actors.pedestrian(rng), station, offset, back=back, script=walk)
 
 
-def _light(road: Road, rng: np.random.Generator, stop_m: float) -> tuple[TrafficLight, LightCycle]:
+def _light(road: Road, rng: np.random.Generator, stop_m: float) -> tuple[Signal, LightCycle]:
     """Green when the ego comes, for two seeds of three; else red for its first seconds."""
     red_first_s = float(rng.uniform(2.0, 3.2)) if rng.uniform() < 0.34 else 0.0
     cycle = LightCycle(green_s=40.0, amber_s=2.0, red_s=8.0, phase_s=-red_first_s)
     x, y, yaw = road.pose(stop_m + 1.0, RIGHT_KERB_M - 0.5)
     stop_x, stop_y, _ = road.pose(stop_m - 0.4, EGO_OFFSET_M)
-    light = TrafficLight((stop_x, stop_y), x, y, turned(yaw), cycle.state(0.0))
+    light = Signal(0, (stop_x, stop_y), cycle.state(0.0), x, y, turned(yaw))
     return light, cycle
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moe_bev_ros.core.objects import Label
+from moe_bev_ros.core.traffic_light import TrafficLight
 
 Triple = tuple[float, float, float]
 Colour = tuple[int, int, int]
@@ -125,30 +126,17 @@ class Prop:
     parts: tuple[Part, ...]
 
 
-class LightState(IntEnum):
-    """Numbers of TrafficLight.msg."""
-
-    UNKNOWN = 0
-    RED = 1
-    AMBER = 2
-    GREEN = 3
-
-
 @dataclass(frozen=True)
-class TrafficLight:
-    """A signal beside the road.
+class Signal(TrafficLight):
+    """A traffic light with its pole beside the road.
 
     Attributes:
-        stop_xy_m: point on the lane's centre where to stop, in map [m].
         x, y, yaw_rad: foot of the pole in map; yaw is the direction in which the lamps shine.
     """
 
-    stop_xy_m: tuple[float, float]
     x: float
     y: float
     yaw_rad: float
-    state: LightState
-    regulatory_element_id: int = 0
 
 
 @dataclass(frozen=True)
@@ -179,7 +167,7 @@ class Scene:
 
     actors: tuple[Actor, ...]
     props: tuple[Prop, ...]
-    lights: tuple[TrafficLight, ...]
+    lights: tuple[Signal, ...]
     sun: Sun = Sun()
 
     def __post_init__(self) -> None:

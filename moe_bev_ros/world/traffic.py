@@ -11,8 +11,9 @@ from typing import Protocol
 
 import numpy as np
 
+from moe_bev_ros.core.traffic_light import LightState
 from moe_bev_ros.world.roads import Road, turned
-from moe_bev_ros.world.scene import Actor, LightState
+from moe_bev_ros.world.scene import Actor
 
 SIDE_GAP_M = 0.4
 SENSE_M = 80.0

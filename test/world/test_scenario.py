@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from moe_bev_ros.core.objects import Label
+from moe_bev_ros.core.traffic_light import LightState
 from moe_bev_ros.world.collision import overlaps
 from moe_bev_ros.world.scenario import make_scenario
-from moe_bev_ros.world.scene import LightState
 from moe_bev_ros.world.traffic import Cross
 
 SEEDS = range(1, 21)

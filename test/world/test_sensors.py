@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from moe_bev_ros.core.objects import Label
+from moe_bev_ros.core.traffic_light import LightState
 from moe_bev_ros.world.ground import paint_ground
 from moe_bev_ros.world.rig import Rig
 from moe_bev_ros.world.roads import Markings, Road
-from moe_bev_ros.world.scene import Actor, Body, LightState, Part, Prop, Scene, Shape, Sun, TrafficLight
+from moe_bev_ros.world.scene import Actor, Body, Part, Prop, Scene, Shape, Signal, Sun
 from moe_bev_ros.world.sensors import SensorSuite
 
 GROUND = paint_ground(Road(), Markings(), np.random.default_rng(0))
@@ -17,7 +18,7 @@ STILL = np.array([[-0.1, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
 RED_BOX = Body(Label.CAR, (2.0, 4.0, 3.0), (Part((0.0, 0.0, 1.5), (2.0, 4.0, 3.0), (230, 20, 20), 0.8),))
 
 
-def sense(*actors: Actor, history=STILL, props: tuple[Prop, ...] = (), lights: tuple[TrafficLight, ...] = (), seed: int = 1):
+def sense(*actors: Actor, history=STILL, props: tuple[Prop, ...] = (), lights: tuple[Signal, ...] = (), seed: int = 1):
     scene = Scene(actors, props, lights, Sun(np.pi, 0.7))
     suite = SensorSuite(Rig(), GROUND, props, scene.sun.direction_3)
     try:
@@ -60,7 +61,7 @@ def test_the_ground_is_darker_in_a_shadow():
 
 def test_the_lit_lamp_shines_in_its_colour():
     for state, channel in ((LightState.RED, 0), (LightState.GREEN, 1)):
-        light = TrafficLight((8.0, 0.0), 9.0, -1.0, np.pi, state)
+        light = Signal(0, (8.0, 0.0), state, 9.0, -1.0, np.pi)
         image = sense(lights=(light,)).images_nhw3[0].astype(int)
         pure = image[..., channel] - np.delete(image, channel, axis=2).max(axis=2)
         assert pure.max() > 90

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from moe_bev_ros.core.objects import Label
+from moe_bev_ros.core.traffic_light import LightState
 from moe_bev_ros.world.roads import Road
-from moe_bev_ros.world.scene import Actor, Body, LightState
+from moe_bev_ros.world.scene import Actor, Body
 from moe_bev_ros.world.traffic import Cross, Drive, LightCycle, Walk
 
 ROAD = Road()
