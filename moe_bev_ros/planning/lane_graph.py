@@ -37,19 +37,14 @@ class Lane:
 
     Attributes:
         centre_m3: (M, 3) centre line.
-        left_k3: (K, 3) left border.
-        right_k3: (K, 3) right border.
         successors: ids of the lanes that begin where this one ends.
         left: id of the neighbour that one may change to; None: there is none.
     """
 
     lane_id: int
     centre_m3: Array
-    left_k3: Array
-    right_k3: Array
     speed_limit_mps: float
     successors: tuple[int, ...] = ()
-    predecessors: tuple[int, ...] = ()
     left: int | None = None
     right: int | None = None
     traffic_lights: tuple[TrafficLightElement, ...] = ()

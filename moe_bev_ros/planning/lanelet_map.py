@@ -121,11 +121,8 @@ def _lane(item: Any, rules: Any, routing: Any, lanelets: dict[int, Any]) -> Lane
     return Lane(
         lane_id=item.id,
         centre_m3=centre,
-        left_k3=left,
-        right_k3=right,
         speed_limit_mps=float(rules.speedLimit(item).speedLimit) / 3.6,
         successors=_ids(routing.following(item), lanelets),
-        predecessors=_ids(routing.previous(item), lanelets),
         left=next(iter(_ids([left_lane] if left_lane is not None else [], lanelets)), None),
         right=next(iter(_ids([right_lane] if right_lane is not None else [], lanelets)), None),
         traffic_lights=tuple(_traffic_light(light, centre) for light in item.trafficLights()),

@@ -7,8 +7,7 @@ from moe_bev_ros.planning.lane_graph import Lane, LaneGraph, resample
 
 def lane(lane_id, start, end, **more):
     centre = np.array([[*start, 0.0], [*end, 0.0]], float)
-    offset = np.array([0.0, 1.75, 0.0])
-    return Lane(lane_id, centre, centre + offset, centre - offset, 10.0, **more)
+    return Lane(lane_id, centre, 10.0, **more)
 
 
 def fork() -> LaneGraph:
