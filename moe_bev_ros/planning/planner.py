@@ -1,8 +1,8 @@
 """Scene in, timed trajectory out: find the route, the leads along it, and a speed for every moment of the horizon.
 
 The way is the reference line of the route; the speed comes from a callable (IDM today), so that a learned policy can stand in
-its place. The vehicle stops, and says why, when perception is not valid, when it left its route, or when there is no route;
-without odometry there is no plan at all, and the controller brakes.
+its place. The vehicle stops, and says why, when perception is not valid, when it left its route, or when there is no goal or
+route; without odometry there is no plan at all, and the controller brakes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from moe_bev_ros.core.frame import EgoMotion
 from moe_bev_ros.core.objects import Scene, TrackedObject
 from moe_bev_ros.core.plan import Plan
 from moe_bev_ros.core.se3 import Array, wrap_angle, yaw_of
+from moe_bev_ros.core.traffic_light import LightState, TrafficLight
 from moe_bev_ros.planning.idm import (
     CAP_SPACING_M,
     STANDING_MPS,
@@ -32,7 +33,7 @@ from moe_bev_ros.planning.lane_graph import LaneGraph
 from moe_bev_ros.planning.obstacles import FORECAST_STEP_S, CorridorParams, EgoOnLine, obstacle_leads, to_odom, trusted_velocity
 from moe_bev_ros.planning.reference_line import ReferenceLine, straight_line
 from moe_bev_ros.planning.route import RouteFile, corridor_ahead, route_along_lane, route_from_file, route_to_goal
-from moe_bev_ros.planning.traffic_lights import LightState, TrafficLight, TrafficLightMemory
+from moe_bev_ros.planning.traffic_lights import TrafficLightMemory
 
 SpeedPolicy = Callable[[Situation], Array]
 """From a situation to (T, 3): distance from here [m], speed [m/s], acceleration [m/s2], at equal steps of time."""
@@ -44,6 +45,7 @@ URGENT_FRAMES = 2  # an emergency lasts to standstill; until it is confirmed, th
 EASY_BRAKING_MPS2 = 1.0
 LIGHT_OFFSET_M = 3.0
 NO_POINTS = np.zeros((0, 7))
+NO_GOAL = 'no goal; send /goal_pose or give route_path'
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class PlannerConfig:
         emergency_mps2: a lead that is certain and asks for more braking is an emergency.
         amber_mps2: one stops at an amber light when this much braking suffices.
         corridor_length_m: of the straight way where there is no map.
+        drive_without_goal: without goal and route follow the lane, or the corridor; else stand and ask for one.
+        stop_at_unknown_light: a light of the map whose state nobody tells is red; else one drives on, with a warning.
     """
 
     cruise_speed_mps: float = 10.0
@@ -70,6 +74,8 @@ class PlannerConfig:
     emergency_mps2: float = 4.5
     amber_mps2: float = 3.0
     corridor_length_m: float = 2000.0
+    drive_without_goal: bool = False
+    stop_at_unknown_light: bool = True
     num_steps: int = 50
     step_s: float = 0.1
 
@@ -111,6 +117,16 @@ class Planner:
         self._goal, self._route_file = odom_se3_goal, None
         self._drop_line()
 
+    def drop_goal(self) -> None:
+        """The goal's frame is gone."""
+        self._goal = None
+        self._drop_line()
+
+    @property
+    def has_map(self) -> bool:
+        """Whether there is a lane graph."""
+        return self._graph is not None
+
     def observe_lights(self, lights: tuple[TrafficLight, ...], now_s: float) -> None:
         """Take over the state of traffic lights, in the frame of the odometry."""
         self._lights.observe(lights, now_s)
@@ -151,6 +167,9 @@ class Planner:
         """The part of the route around the vehicle, warnings, and why it must stop (or nothing)."""
         xy, yaw = ego.odom_se3_base_link[:2, 3], yaw_of(ego.odom_se3_base_link)
         ahead = self._lookahead_m(ego.speed_mps)
+        if self._goal is None and self._route_file is None and not self.config.drive_without_goal:
+            self._drop_line()
+            return straight_line(xy, yaw, ahead, ''), (NO_GOAL,), NO_GOAL
         if self._line is None and not self._line_error:
             self._search(ego)
         if self._line is None:
@@ -201,7 +220,7 @@ class Planner:
         cap_n = self._cap(line, s)
         free = Situation(speed, cap_n)
         on_line = EgoOnLine(ego.odom_se3_base_link, s, d, self._free_travel(free))
-        lights, light_warnings = self._light_leads(line, s, speed, now_s)
+        lights, light_warnings = self._light_leads(line, ego, now_s)
         objects = self._where_seen(scene.objects, ego.odom_se3_base_link)
         obstacles = self._lasting(obstacle_leads(objects, on_line, line, c.vehicle, c.corridor))
         leads = (*(lead for lead in obstacles if not _can_wait(lead, speed)), *lights)
@@ -290,35 +309,60 @@ class Planner:
 
     # Traffic lights ----------------------------------------------------------------------------------------------------
 
-    def _light_leads(self, line: ReferenceLine, s_m: float, speed_mps: float, now_s: float) -> tuple[list[Lead], list[str]]:
+    @property
+    def has_lights_ahead(self) -> bool:
+        """Whether the map knows traffic lights on the rest of the route, so that their states must come."""
+        here_m = self._last_s or 0.0
+        return self._line is not None and any(light.s_m > here_m for light in self._line.lights)
+
+    def _light_leads(self, line: ReferenceLine, ego: EgoMotion, now_s: float) -> tuple[list[Lead], list[str]]:
+        """Leads at the stop lines of the lights on the way: those of the map by id, others by position."""
+        s_1, _ = line.project(ego.odom_se3_base_link[None, :2, 3])
+        front_s, speed = float(s_1[0]) + self.config.vehicle.front_m, max(ego.speed_mps, 0.0)
+        self._drop_lights_behind(line, ego)
         leads, warnings = [], []
-        on_route = {light.element_id: light.s_m for light in line.lights}
-        states = self._lights.states(now_s)
-        for light in states:
-            stop_s = self._stop_position(light, line, on_route)
-            if stop_s is None:
+        for light in line.lights:
+            if light.s_m > line.s_n[-1] or light.s_m - front_s <= -PAST_LINE_M:
                 continue
-            gap = stop_s - s_m - self.config.vehicle.front_m
-            if light.state is LightState.UNKNOWN and gap > 0.0:
+            seen = self._lights.by_id(light.element_id, now_s)
+            state, what = seen.state, f'{seen.state.name.lower()} light'
+            if not seen.is_fresh:
+                what = f'traffic light {light.element_id}: no state'
+                warnings.append(what)
+            if state is LightState.UNKNOWN and self.config.stop_at_unknown_light:
+                state = LightState.RED
+            leads += self._stop_at(light.s_m - front_s, state, speed, what)
+        for reported, seen in self._lights.by_position(now_s):
+            s_1, d_1 = line.project(np.array([reported.stop_xy_m]))
+            gap = float(s_1[0]) - front_s
+            if abs(float(d_1[0])) >= LIGHT_OFFSET_M:
+                continue
+            if seen.state is LightState.UNKNOWN and gap > 0.0:
                 warnings.append('a traffic light ahead has never shown a known state; driving on')
-            if self._must_stop(light.state, gap, speed_mps):
-                leads.append(Lead(max(gap, 0.0), 0.0, self.config.light_keep_m, f'{light.state.name.lower()} light'))
+            leads += self._stop_at(gap, seen.state, speed, f'{seen.state.name.lower()} light')
+        if self._graph is None and self._lights.ids:
+            warnings.append(f'traffic light {self._lights.ids[0]}: there is no map; send its stop_position with id 0')
         return leads, warnings
 
-    def _stop_position(self, light: TrafficLight, line: ReferenceLine, on_route: dict[int, float]) -> float | None:
-        """Where on the line one stops for a light; None: not on the way."""
-        if light.element_id:
-            return on_route.get(light.element_id)
-        s_1, d_1 = line.project(light.stop_xy_2[None])
-        return float(s_1[0]) if abs(float(d_1[0])) < LIGHT_OFFSET_M else None
+    def _drop_lights_behind(self, line: ReferenceLine, ego: EgoMotion) -> None:
+        pose, ahead = ego.odom_se3_base_link, {light.element_id for light in line.lights}
 
-    def _must_stop(self, state: LightState, gap_m: float, speed_mps: float) -> bool:
+        def is_wanted(light: TrafficLight) -> bool:
+            if light.element_id:
+                return self._graph is None or light.element_id in ahead
+            return float((np.array(light.stop_xy_m) - pose[:2, 3]) @ pose[:2, 0]) > -BEHIND_M
+
+        self._lights.keep(is_wanted)
+
+    def _stop_at(self, gap_m: float, state: LightState, speed_mps: float, what: str) -> list[Lead]:
         """A line that is passed at speed lies behind; a vehicle that came to rest a little beyond it waits there."""
         if state not in (LightState.RED, LightState.AMBER):
-            return False
+            return []
         if gap_m <= 0.0:
-            return gap_m > -PAST_LINE_M and speed_mps < 1.5
-        return state is LightState.RED or speed_mps**2 / (2.0 * gap_m) <= self.config.amber_mps2
+            must_stop = gap_m > -PAST_LINE_M and speed_mps < 1.5
+        else:
+            must_stop = state is LightState.RED or speed_mps**2 / (2.0 * gap_m) <= self.config.amber_mps2
+        return [Lead(max(gap_m, 0.0), 0.0, self.config.light_keep_m, what)] if must_stop else []
 
 
 def _can_wait(lead: Lead, speed_mps: float) -> bool:

@@ -22,6 +22,7 @@ from moe_bev_ros.planning.reference_line import ReferenceLine, smooth_line, stra
 
 NO_LIMIT_MPS = 1e3
 GOAL_OFFSET_M = 5.0
+LANE_OFFSET_M = 1.8  # a line this far beside the centre still drives in the lane
 LANE_SAMPLES = 50
 
 
@@ -70,7 +71,9 @@ def route_from_file(route: RouteFile, graph: LaneGraph | None) -> ReferenceLine:
         InputError: lanelets without a map, unknown ids, or no way between them.
     """
     if route.waypoints_k2 is not None:
-        return smooth_line(route.waypoints_k2, np.full(len(route.waypoints_k2), route.speed_limit_mps))
+        limits_k = np.full(len(route.waypoints_k2), route.speed_limit_mps)
+        line = smooth_line(route.waypoints_k2, limits_k)
+        return smooth_line(route.waypoints_k2, limits_k, _lights_passed(line, graph)) if graph is not None else line
     if graph is None:
         raise InputError('the route names lanelets, but there is no map; set map_path')
     if not route.lanelets:
@@ -79,6 +82,22 @@ def route_from_file(route: RouteFile, graph: LaneGraph | None) -> ReferenceLine:
     for lane_id in route.lanelets[1:]:
         path += graph.shortest_path(path[-1], lane_id)[1:]
     return _along_lanes(graph, tuple(path), None, None, 'end of the route')
+
+
+def _lights_passed(line: ReferenceLine, graph: LaneGraph) -> tuple[tuple[int, Array], ...]:
+    """Id and stop position of the lights of the lanes that a line of waypoints follows."""
+    found = []
+    for lane in graph.lanes.values():
+        for light in lane.traffic_lights:
+            s_1, d_1 = line.project(light.stop_xy_2[None])
+            _, yaw_1, _ = line.at(s_1)
+            along_2 = np.array([np.cos(yaw_1[0]), np.sin(yaw_1[0])])
+            centre_m2 = lane.centre_m3[:, :2]
+            nearest = min(int(np.argmin(np.hypot(*(centre_m2 - light.stop_xy_2).T))), len(centre_m2) - 2)
+            step_2 = centre_m2[nearest + 1] - centre_m2[nearest]
+            if abs(float(d_1[0])) < LANE_OFFSET_M and float(step_2 @ along_2) > 0.5 * float(np.hypot(*step_2)):
+                found.append((light.element_id, light.stop_xy_2))
+    return tuple(found)
 
 
 def route_to_goal(graph: LaneGraph, odom_se3_base_link: Array, odom_se3_goal: Array) -> ReferenceLine:

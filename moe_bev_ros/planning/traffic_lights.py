@@ -1,43 +1,32 @@
 """Remembers traffic lights and decides which of them to stop at.
 
 A state older than STALE_S, or UNKNOWN, is replaced by what was last known, on the safe side: red or amber stays red, green
-becomes amber (stop where that is comfortable), and a light of which nothing was ever known is passed with a warning.
+becomes amber (stop where that is still possible; full braking at a light that was green a second ago helps nobody). A light of
+which nothing was ever known is UNKNOWN: what that means, the planner decides.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
+from math import dist
 
-import numpy as np
-
-from moe_bev_ros.core.se3 import Array
+from moe_bev_ros.core.traffic_light import LightState, TrafficLight
 
 STALE_S = 1.0
 SAME_LIGHT_M = 3.0
 
 
-class LightState(IntEnum):
-    """Numbers of TrafficLight.msg."""
-
-    UNKNOWN = 0
-    RED = 1
-    AMBER = 2
-    GREEN = 3
-
-
 @dataclass(frozen=True)
-class TrafficLight:
-    """One light as it was reported.
+class StateToObey:
+    """What to act on.
 
     Attributes:
-        element_id: Lanelet2 id of the regulatory element; 0: the position counts.
-        stop_xy_2: where to stop, in the odometry's fixed frame [m].
+        is_fresh: it was reported within STALE_S; else it is assumed.
     """
 
-    element_id: int
-    stop_xy_2: Array
     state: LightState
+    is_fresh: bool
 
 
 @dataclass
@@ -64,9 +53,23 @@ class TrafficLightMemory:
                 if light.state is not LightState.UNKNOWN:
                     entry.known, entry.known_s = light.state, now_s
 
-    def states(self, now_s: float) -> list[TrafficLight]:
-        """Every light with the state to act on; UNKNOWN only for lights of which nothing was ever known."""
-        return [TrafficLight(e.light.element_id, e.light.stop_xy_2, _to_act_on(e, now_s)) for e in self._entries]
+    def by_id(self, element_id: int, now_s: float) -> StateToObey:
+        """The state of a light of the map."""
+        entry = next((entry for entry in self._entries if entry.light.element_id == element_id), None)
+        return _to_obey(entry, now_s) if entry is not None else StateToObey(LightState.UNKNOWN, False)
+
+    def by_position(self, now_s: float) -> list[tuple[TrafficLight, StateToObey]]:
+        """The lights without an id."""
+        return [(entry.light, _to_obey(entry, now_s)) for entry in self._entries if not entry.light.element_id]
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Of the lights that have one."""
+        return tuple(entry.light.element_id for entry in self._entries if entry.light.element_id)
+
+    def keep(self, is_wanted: Callable[[TrafficLight], bool]) -> None:
+        """Drop the other lights."""
+        self._entries = [entry for entry in self._entries if is_wanted(entry.light)]
 
     def forget(self) -> None:
         """Time jumped."""
@@ -76,11 +79,11 @@ class TrafficLightMemory:
 def _same(one: TrafficLight, other: TrafficLight) -> bool:
     if one.element_id or other.element_id:
         return one.element_id == other.element_id
-    return float(np.hypot(*(one.stop_xy_2 - other.stop_xy_2))) < SAME_LIGHT_M
+    return dist(one.stop_xy_m, other.stop_xy_m) < SAME_LIGHT_M
 
 
-def _to_act_on(entry: _Known, now_s: float) -> LightState:
+def _to_obey(entry: _Known, now_s: float) -> StateToObey:
     fresh = entry.light.state is not LightState.UNKNOWN and abs(now_s - entry.known_s) <= STALE_S
     if fresh or entry.known is LightState.UNKNOWN:
-        return entry.known
-    return LightState.AMBER if entry.known is LightState.GREEN else LightState.RED
+        return StateToObey(entry.known, fresh)
+    return StateToObey(LightState.AMBER if entry.known is LightState.GREEN else LightState.RED, False)

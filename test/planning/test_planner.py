@@ -9,20 +9,21 @@ from moe_bev_ros.core.command import Vehicle
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.objects import Label
 from moe_bev_ros.core.se3 import se3_from_xy_yaw, wrap_angle
+from moe_bev_ros.core.traffic_light import LightState, TrafficLight
 from moe_bev_ros.planning.lanelet_map import load_lane_graph
 from moe_bev_ros.planning.planner import Planner, PlannerConfig
 from moe_bev_ros.planning.route import RouteFile
-from moe_bev_ros.planning.traffic_lights import LightState, TrafficLight
 
 FRONT_M = Vehicle().front_m
+GREEN = (TrafficLight(LIGHT_ID, (0.0, 0.0), LightState.GREEN),)
 
 
 def planner(**more) -> Planner:
-    return Planner(PlannerConfig(**more))
+    return Planner(PlannerConfig(drive_without_goal=True, **more))
 
 
 def light(state, x=50.0, element_id=0):
-    return (TrafficLight(element_id, np.array([x, 0.0]), state),)
+    return (TrafficLight(element_id, (x, 0.0), state),)
 
 
 def assert_drivable(points_t7):
@@ -122,11 +123,11 @@ def test_amber_is_passed_only_when_one_cannot_stop_in_comfort():
 
 def test_light_beside_the_road_or_behind_the_vehicle_is_not_ours():
     p = planner()
-    p.observe_lights((TrafficLight(0, np.array([30.0, 12.0]), LightState.RED), *light(LightState.RED, 1.0)), 0.0)
+    p.observe_lights((TrafficLight(0, (30.0, 12.0), LightState.RED), *light(LightState.RED, 1.0)), 0.0)
     assert p.update(scene_of(), ego_at(speed=8.0), 0.0).reason == ''
 
 
-def test_light_of_unknown_state_is_said_and_passed():
+def test_light_without_an_id_and_a_state_is_said_and_passed():
     p = planner()
     p.observe_lights(light(LightState.UNKNOWN), 0.0)
     plan = p.update(scene_of(), ego_at(speed=8.0), 0.0)
@@ -257,10 +258,90 @@ def test_unseen_object_without_a_velocity_stays_where_it_was_seen():
 
 def test_another_policy_can_choose_the_speed():
     walk = np.column_stack([0.1 * np.arange(51), np.ones(51), np.zeros(51)])
-    plan = Planner(PlannerConfig(), speed_policy=lambda _: walk).update(scene_of(), ego_at(speed=1.0), 0.0)
+    plan = Planner(PlannerConfig(drive_without_goal=True), speed_policy=lambda _: walk).update(
+        scene_of(), ego_at(speed=1.0), 0.0
+    )
     np.testing.assert_allclose(plan.points_t7[:, 1], 0.1 * np.arange(51))
 
 
 def test_object_seen_from_a_turned_vehicle_is_where_it_is():
     ego = ego_at(10.0, 5.0, np.pi / 2)
     np.testing.assert_allclose(seen_from(ego, actor(10.0, 25.0)).box_7[:2], [20.0, 0.0], atol=1e-5)
+
+
+def on_the_map(tmp_path, **more) -> Planner:
+    """With the light LIGHT_ID, whose stop line is at x = 45, on the way to the goal."""
+    p = Planner(PlannerConfig(**more), load_lane_graph(write_two_lane_road(tmp_path / 'map.osm')))
+    p.set_goal(se3_from_xy_yaw(115.0, 0.0, 0.0))
+    return p
+
+
+@pytest.mark.parametrize('lights', [(), light(LightState.UNKNOWN, 0.0, LIGHT_ID), light(LightState.GREEN, 0.0, LIGHT_ID + 1)])
+def test_light_of_the_map_without_a_state_is_stopped_at(tmp_path, lights):
+    log = drive(on_the_map(tmp_path), [], 20.0, start=ego_at(5.0), lights=lambda _: lights)
+    assert 42.0 < log.x[-1] + FRONT_M < 45.0
+    assert log.speed[-1] == 0.0
+    assert log.plans[-1].reason.startswith(f'traffic light {LIGHT_ID}: no state')
+    assert f'traffic light {LIGHT_ID}: no state' in log.plans[-1].warnings
+
+
+def test_light_of_the_map_whose_green_falls_silent_is_stopped_at_where_that_is_possible(tmp_path):
+    log = drive(on_the_map(tmp_path), [], 20.0, start=ego_at(5.0), lights=lambda now_s: GREEN if now_s < 1.0 else ())
+    assert 42.0 < log.x[-1] + FRONT_M < 45.0
+    assert log.plans[-1].reason.startswith(f'traffic light {LIGHT_ID}: no state')
+
+
+def test_red_light_of_the_map_is_still_obeyed_after_time_jumped_and_the_topic_fell_silent(tmp_path):
+    p = on_the_map(tmp_path)
+    p.observe_lights(light(LightState.RED, 0.0, LIGHT_ID), 0.0)
+    assert p.update(scene_of(), ego_at(30.0, speed=4.0), 0.0).reason.startswith('red light')
+    p.forget()
+    plan = p.update(scene_of(), ego_at(30.0, speed=4.0), 0.1)
+    assert plan.points_t7[-1, 1] + FRONT_M < 45.0
+    assert plan.reason.startswith(f'traffic light {LIGHT_ID}: no state')
+
+
+def test_light_of_the_map_without_a_state_is_passed_with_a_warning_where_one_asks_for_it(tmp_path):
+    log = drive(on_the_map(tmp_path, stop_at_unknown_light=False), [], 15.0, start=ego_at(5.0))
+    assert log.x[-1] > 60.0
+    assert f'traffic light {LIGHT_ID}: no state' in log.plans[10].warnings
+
+
+def test_light_of_the_map_is_waited_for_until_the_line_is_passed(tmp_path):
+    p = on_the_map(tmp_path)
+    p.update(scene_of(), ego_at(5.0), 0.0)
+    assert p.has_lights_ahead
+    assert p.update(scene_of(), ego_at(60.0, speed=8.0), 0.1).warnings == ()
+    assert not p.has_lights_ahead
+
+
+def test_waypoints_over_a_map_know_its_lights_but_not_those_of_the_other_lanes(tmp_path):
+    graph = load_lane_graph(write_two_lane_road(tmp_path / 'map.osm'))
+    for y, reason in ((0.3, f'traffic light {LIGHT_ID}: no state'), (3.5, '')):
+        p = Planner(PlannerConfig(), graph, RouteFile(np.array([[5.0, y], [115.0, y]])))
+        assert p.update(scene_of(), ego_at(30.0, y, speed=5.0), 0.0).reason.startswith(reason)
+        assert p.has_lights_ahead == bool(reason)
+
+
+def test_lights_behind_are_forgotten_and_one_without_a_map_is_said():
+    p = planner()
+    for x in range(0, 2000, 20):
+        p.observe_lights(light(LightState.GREEN, float(x)), 0.0)
+        p.update(scene_of(), ego_at(float(x), speed=8.0), 0.0)
+    assert len(p._lights.by_position(0.0)) < 3
+    p.observe_lights(light(LightState.RED, 2010.0, LIGHT_ID), 0.0)
+    assert f'traffic light {LIGHT_ID}: there is no map' in p.update(scene_of(), ego_at(1990.0), 0.0).warnings[-1]
+
+
+def test_without_goal_and_route_the_vehicle_stands_until_it_gets_one(tmp_path):
+    graph = load_lane_graph(write_two_lane_road(tmp_path / 'map.osm'))
+    for p in (Planner(PlannerConfig(), graph), Planner(PlannerConfig())):
+        plan = p.update(scene_of(), ego_at(5.0, speed=6.0), 0.0)
+        assert plan.stop
+        assert plan.reason == 'no goal; send /goal_pose or give route_path'
+        p.set_goal(se3_from_xy_yaw(115.0, 0.0, 0.0))
+        assert not p.update(scene_of(), ego_at(60.0, speed=6.0), 0.1).stop
+        p.drop_goal()
+        assert p.update(scene_of(), ego_at(60.0, speed=6.0), 0.2).reason.startswith('no goal')
+    straight_on = Planner(PlannerConfig(drive_without_goal=True), graph)
+    assert not straight_on.update(scene_of(), ego_at(60.0, speed=6.0), 0.0).stop

@@ -22,7 +22,6 @@ from moe_bev_ros.perception.point_cloud import CloudLayout, PointField, read_clo
 from moe_bev_ros.perception.sweep import Crop, SensorCloud, build_sweep
 from moe_bev_ros.perception.tracker import Tracker
 from moe_bev_ros.planning.planner import Planner, PlannerConfig
-from moe_bev_ros.planning.traffic_lights import LightState, TrafficLight
 from moe_bev_ros.runtime.environment import config_dir
 from moe_bev_ros.world.rig import Rig
 from moe_bev_ros.world.simulation import World
@@ -69,10 +68,7 @@ class Street:
         for _ in range(round(seconds * 10)):
             scene = self._see()
             world, now_s = self.world, self.world.time_s
-            self.planner.observe_lights(
-                tuple(TrafficLight(0, np.array(light.stop_xy_m), LightState(int(light.state))) for light in world.scene.lights),
-                now_s,
-            )
+            self.planner.observe_lights(world.scene.lights, now_s)
             plan = self.planner.update(scene, self._ego(), now_s)
             command = self.envelope.command(Situation(now_s, True, plan, self._ego(), scene))
             yield Moment(world, scene, plan, command)
