@@ -1,9 +1,8 @@
 """What every node of the stack shares: lifecycle, guarded subscriptions, heartbeat and diagnostics.
 
 A node of ours overrides ``setup`` (make publishers and subscriptions), ``forget`` (time jumped, or deactivated) and, where it
-has more to say, ``extra_diagnostics``. Everything that differs between ROS distributions sits in this file: run on Jazzy and
-Kilted; for Humble, where it was not run, the events are imported from their older module, and since a callback there gets the
-message alone, its age in the queue is not known and counts as 0.
+has more to say, ``extra_diagnostics``. What differs between ROS distributions sits in ``subscriptions.py``: run on Jazzy
+and Kilted, written for Humble but not run there.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import rclpy
@@ -26,10 +25,9 @@ from rclpy.exceptions import InvalidTopicNameException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
-from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
-from rclpy.subscription import Subscription
 from rclpy.validate_topic_name import validate_topic_name
 
 from moe_bev_ros.core.errors import InputError
@@ -37,14 +35,10 @@ from moe_bev_ros.core.stamps import FORWARD_S, Stamp, StampGuard
 from moe_bev_ros.msg import Heartbeat
 from moe_bev_ros.nodes.diagnostics import diagnostic_status
 from moe_bev_ros.nodes.params import declare, on_change, param  # noqa: F401
+from moe_bev_ros.nodes.subscriptions import Subscriptions, message_age_ns
 from moe_bev_ros.runtime.health import InputHealth
 from moe_bev_ros.runtime.repetition import Repetition
 from moe_bev_ros.runtime.shared_memory import remove_abandoned_segments
-
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
-except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
 
 P = TypeVar('P')
 
@@ -56,8 +50,6 @@ TF_STATIC_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, du
 HEARTBEAT_TOPIC = '/moe_bev/heartbeat'
 HEARTBEAT_PERIOD_S = 0.2
 DIAGNOSTICS_PERIOD_S = 1.0
-CALLBACKS_TAKE_INFO = hasattr(Subscription, 'CallbackType')  # not on Humble
-OLDEST_NS = 10_000_000_000  # no message waits longer in a queue of a node that lives
 
 
 class StackNode(LifecycleNode, Generic[P]):
@@ -74,10 +66,9 @@ class StackNode(LifecycleNode, Generic[P]):
         self.inputs: dict[str, InputHealth] = {}
         self._stamp_guards: dict[str, StampGuard] = {}
         self._said = Repetition()
-        self._subscriptions_made: list[Any] = []
+        self._subscriptions_made = Subscriptions(self, self.warn_slowly)
         self._publishers_made: list[Any] = []
         self._timers_made: list[Any] = []
-        self._deferred: list[Callable[[], None]] = []  # work that must not be done inside a middleware event
         self._heartbeat = self.create_publisher(Heartbeat, HEARTBEAT_TOPIC, QoSProfile(depth=10))
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', QoSProfile(depth=10))
         self.create_timer(HEARTBEAT_PERIOD_S, self._send_heartbeat, clock=self.steady_clock)
@@ -154,23 +145,23 @@ class StackNode(LifecycleNode, Generic[P]):
             now_s = time.monotonic()
             silence_s = now_s - health.last_s
             health.received(now_s)
-            receive_ns = time.monotonic_ns() - _message_age_ns(info)
+            receive_ns = time.monotonic_ns() - message_age_ns(info)
             if self.is_active and (guard is None or self._stamp_accepted(guard, message, name, silence_s)):
                 self._defended(name, lambda: answer(message, receive_ns))
 
         def all_that_wait(message: Any, info: Any) -> None:
             guarded(message, info)
-            for waiting in self._waiting(name, msg_type):
+            for waiting in self._subscriptions_made.waiting(name, msg_type):
                 guarded(*waiting)
 
         def newest_that_waits(message: Any, info: Any) -> None:
-            *older, newest = [(message, info), *self._waiting(name, msg_type)]
+            *older, newest = [(message, info), *self._subscriptions_made.waiting(name, msg_type)]
             for passed_over in older:
                 guarded(*passed_over, answer=self._count_dropped)
             guarded(*newest)
 
         on_message = newest_that_waits if newest_only else all_that_wait if all_at_once else guarded
-        self._make_subscription(msg_type, name, on_message, copy.copy(qos), QoSOverridingOptions.with_default_policies())
+        self._subscriptions_made.make(msg_type, name, on_message, copy.copy(qos), QoSOverridingOptions.with_default_policies())
 
     def every(self, period_s: float, callback: Callable[[], None], *, steady: bool = False) -> None:
         """Call back periodically while active, on ROS time unless ``steady``."""
@@ -254,13 +245,12 @@ class StackNode(LifecycleNode, Generic[P]):
         return then(state)
 
     def _tear_down(self) -> None:
-        for subscription in self._subscriptions_made:
-            self.destroy_subscription(subscription)
+        self._subscriptions_made.destroy()
         for timer in self._timers_made:
             self.destroy_timer(timer)
         for publisher in self._publishers_made:
             self.destroy_lifecycle_publisher(publisher)
-        self._subscriptions_made, self._timers_made, self._publishers_made = [], [], []
+        self._timers_made, self._publishers_made = [], []
         self.inputs.clear()
 
     def _forget_all(self) -> None:
@@ -272,46 +262,6 @@ class StackNode(LifecycleNode, Generic[P]):
         self._autostart_timer.cancel()
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
-
-    def _make_subscription(
-        self,
-        msg_type: type,
-        topic: str,
-        guarded: Callable[[Any, Any], None],
-        qos: QoSProfile,
-        overrides: QoSOverridingOptions | None = None,
-    ) -> None:
-        """Subscribe; where a publisher offers best effort only, do it again that way rather than hear nothing."""
-
-        def incompatible(event: Any) -> None:
-            if event.last_policy_kind == QoSPolicyKind.RELIABILITY and qos.reliability != ReliabilityPolicy.BEST_EFFORT:
-                self._deferred.append(listen_best_effort)
-
-        def listen_best_effort() -> None:
-            if subscription not in self._subscriptions_made:
-                return
-            self.warn_slowly(f'{topic}: its publisher offers best effort only; messages may be lost on the way')
-            self._subscriptions_made.remove(subscription)
-            self.destroy_subscription(subscription)
-            best_effort = copy.copy(qos)
-            best_effort.reliability = ReliabilityPolicy.BEST_EFFORT
-            self._make_subscription(msg_type, topic, guarded, best_effort)
-
-        def without_info(message: Any) -> None:
-            guarded(message, None)
-
-        events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
-        callback = guarded if CALLBACKS_TAKE_INFO else without_info
-        subscription = self.create_subscription(
-            msg_type, topic, callback, qos, event_callbacks=events, qos_overriding_options=overrides
-        )
-        self._subscriptions_made.append(subscription)
-
-    def _waiting(self, topic: str, msg_type: type) -> Iterator[Any]:
-        """Take the messages that wait on one of our topics, each with its info."""
-        subscription = next((item for item in self._subscriptions_made if item.topic_name == topic), None)
-        while subscription is not None and (waiting := subscription.handle.take_message(msg_type, False)) is not None:
-            yield waiting
 
     def _count_dropped(self, _message: Any, _receive_ns: int) -> None:
         self.counters['dropped_by_policy'] += 1
@@ -370,8 +320,7 @@ class StackNode(LifecycleNode, Generic[P]):
     # Heartbeat and diagnostics -----------------------------------------------------------------------------------------
 
     def _send_heartbeat(self) -> None:
-        while self._deferred:
-            self._deferred.pop()()
+        self._subscriptions_made.renew()
         self._heartbeat.publish(Heartbeat(node=self.get_fully_qualified_name(), pid=os.getpid(), state=self.state_id))
 
     def _send_diagnostics(self) -> None:
@@ -393,18 +342,6 @@ class StackNode(LifecycleNode, Generic[P]):
 def stamp_to_ns(stamp: Any) -> int:
     """builtin_interfaces/Time to nanoseconds."""
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-
-
-def _message_age_ns(info: Any) -> int:
-    """How long ago the middleware received a message, before it waited for this callback [ns]; 0 where it is not known.
-
-    The middleware stamps with CLOCK_REALTIME. If that is set forward while a message waits, this one message looks older than
-    it is, by OLDEST_NS at most; if it is set back, it looks younger, at most as if it came just now.
-    """
-    if info is None:
-        return 0
-    received_ns = info['received_timestamp'] if isinstance(info, dict) else info.received_timestamp
-    return min(max(time.time_ns() - int(received_ns), 0), OLDEST_NS)
 
 
 def run(make_node: Callable[[], Any]) -> None:

@@ -20,10 +20,11 @@ from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from harness import ros
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.msg import Heartbeat
-from moe_bev_ros.nodes import base
+from moe_bev_ros.nodes import subscriptions
 from moe_bev_ros.nodes.base import FRAME_QOS, HEARTBEAT_TOPIC, STATE_QOS, StackNode
 from moe_bev_ros.nodes.convert import header
 from moe_bev_ros.nodes.params import param
+from moe_bev_ros.nodes.subscriptions import message_age_ns
 
 SECOND = 1_000_000_000
 
@@ -253,7 +254,7 @@ def test_parameters_change_live_as_a_whole_or_not_at_all() -> None:
 
 
 def test_messages_come_without_info_too_as_on_humble(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, 'CALLBACKS_TAKE_INFO', False)
+    monkeypatch.setattr(subscriptions, 'CALLBACKS_TAKE_INFO', False)
     with ros() as h:
         node = h.start(EchoNode)
         received = h.listen(Path, '/echo/output/path')
@@ -268,8 +269,8 @@ def test_a_message_is_never_younger_than_now_and_a_stale_one_stays_stale(
     age_s: float, lowest_s: float, highest_s: float
 ) -> None:
     info = {'received_timestamp': time.time_ns() - round(age_s * SECOND)}
-    assert lowest_s * SECOND <= base._message_age_ns(info) <= highest_s * SECOND
-    assert base._message_age_ns(None) == 0
+    assert lowest_s * SECOND <= message_age_ns(info) <= highest_s * SECOND
+    assert message_age_ns(None) == 0
 
 
 def test_the_heart_beats_in_every_state() -> None:
