@@ -13,6 +13,7 @@ import yaml
 from moe_bev_ros.core.errors import InputError
 
 MANAGER = 'lifecycle_manager'
+PLANNER = 'planner_node'
 WORLD = 'world_node'
 _KEYS = {'name', 'executable', 'params', 'remappings', 'parameters', 'managed', 'respawn'}
 
@@ -127,8 +128,16 @@ def alone(stack: Stack, name: str) -> Stack:
     return with_parameters(Stack((stack[name],)), name, autostart=True)
 
 
+def without_goal(stack: Stack) -> Stack:
+    """Let the planner drive on without a goal: for a simulated vehicle, or a bag to which nothing answers."""
+    return with_parameters(stack, PLANNER, drive_without_goal=True)
+
+
 def sim_stack(stack: Stack, config: Path, **world_parameters: Value) -> Stack:
-    """Add the simulated world, whose clock every node follows. It is no part of the vehicle, so the manager leaves it alone."""
+    """Add the simulated world, whose clock every node follows. It is no part of the vehicle, so the manager leaves it alone.
+
+    The planner drives along the street without a goal.
+    """
     world = NodeSpec(
         name=WORLD,
         executable=WORLD,
@@ -138,7 +147,7 @@ def sim_stack(stack: Stack, config: Path, **world_parameters: Value) -> Stack:
         managed=False,
         raw_images=True,
     )
-    return with_parameters(with_node(stack, world), '*', use_sim_time=True)
+    return with_parameters(with_node(without_goal(stack), world), '*', use_sim_time=True)
 
 
 def parameters_of(stack: Stack, spec: NodeSpec) -> dict[str, Value]:
@@ -172,7 +181,7 @@ def _node(entry: Any, path: Path, where: str) -> NodeSpec:
     where = f'{where} ({entry["name"]})'
     if unknown := sorted(set(entry) - _KEYS):
         raise InputError(f'{path}: {where}: unknown key {", ".join(unknown)}; known are {", ".join(sorted(_KEYS))}')
-    files = (path.parent / entry['params'],) if 'params' in entry else ()
+    files = [path.parent / name for name in _names(entry, path, where)]
     for file in files:
         if not file.is_file():
             raise InputError(f'{path}: {where}: params: no file {file}')
@@ -185,6 +194,15 @@ def _node(entry: Any, path: Path, where: str) -> NodeSpec:
         managed=_typed(entry, 'managed', bool, True, path, where),
         respawn=_typed(entry, 'respawn', bool, True, path, where),
     )
+
+
+def _names(entry: dict[str, Any], path: Path, where: str) -> list[str]:
+    """The parameter files of a node: one name, or a list of them."""
+    given = entry.get('params', [])
+    names = given if isinstance(given, list) else [given]
+    if not all(isinstance(name, str) for name in names):
+        raise InputError(f'{path}: {where}: params: wanted a file or a list of files, got {given!r}')
+    return names
 
 
 def _typed(entry: dict[str, Any], key: str, kind: type, default: Any, path: Path, where: str) -> Any:

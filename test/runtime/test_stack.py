@@ -67,6 +67,7 @@ def test_values_survive_the_command_line(stack):
 
 
 def test_world_is_added_unmanaged_and_gives_everybody_the_clock(stack):
+    stack = with_node(stack, NodeSpec('planner_node', 'planner_node'))
     sim = sim_stack(stack, CONFIG, seed=3)
     assert sim.managed_names == stack.managed_names
     assert sim['world_node'].parameters['seed'] == 3
@@ -100,6 +101,7 @@ def test_a_name_stands_for_one_node(stack):
         ('nodes: [{name: x, colour: red}]', r'nodes\[0\] \(x\): unknown key colour'),
         ('nodes: [{name: x, managed: 3}]', 'managed: wanted bool, got 3'),
         ('nodes: [{name: x, params: none.yaml}]', 'params: no file'),
+        ('nodes: [{name: x, params: 3}]', 'params: wanted a file or a list of files, got 3'),
         ('nodes: [{name: x}, {name: x}]', 'named twice: x'),
         ('nodes: [', 'not YAML'),
     ],
@@ -112,3 +114,23 @@ def test_a_bad_file_is_named_with_its_key(tmp_path, text, fact):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r'stack\.yaml: No such file'):
         load_stack(tmp_path / 'stack.yaml')
+
+
+def test_a_node_may_have_several_parameter_files(tmp_path):
+    for name in ('vehicle.yaml', 'x.yaml'):
+        (tmp_path / name).write_text('')
+    spec = load_stack(write(tmp_path, 'nodes: [{name: x, params: [vehicle.yaml, x.yaml]}]'))['x']
+    assert spec.params_files == ((tmp_path / 'vehicle.yaml').resolve(), (tmp_path / 'x.yaml').resolve())
+
+
+def test_planner_and_control_are_told_of_the_same_vehicle():
+    stack = load_stack(CONFIG / 'stack.yaml')
+    vehicle = (CONFIG / 'vehicle.param.yaml').resolve()
+    assert all(stack[name].params_files[0] == vehicle for name in ('planner_node', 'control_node'))
+    assert set(yaml.safe_load(vehicle.read_text())['/**']['ros__parameters']) >= {'wheelbase_m', 'vehicle_length_m'}
+
+
+def test_the_planner_needs_a_goal_unless_the_vehicle_is_simulated():
+    stack = load_stack(CONFIG / 'stack.yaml')
+    assert 'drive_without_goal' not in stack['planner_node'].parameters
+    assert sim_stack(stack, CONFIG)['planner_node'].parameters['drive_without_goal'] is True
