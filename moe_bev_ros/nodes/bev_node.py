@@ -21,7 +21,7 @@ from moe_bev_ros.core.trace import Trace
 from moe_bev_ros.engine.base import BevGrid, EngineError, EngineOutput, Segmentation
 from moe_bev_ros.engine.engines import ENGINES
 from moe_bev_ros.msg import CameraBundle, EngineStatus, LidarSweep, Objects
-from moe_bev_ros.nodes.base import SENSOR_QOS, StackNode, run, stamp_to_ns
+from moe_bev_ros.nodes.base import FRAME_QOS, SENSOR_QOS, StackNode, run, stamp_to_ns
 from moe_bev_ros.nodes.convert import (
     BASE_LINK,
     cameras_from_msg,
@@ -126,7 +126,7 @@ class BevNode(StackNode[BevParams]):
         )
         self.odometry = OdometryBuffer(params.odometry_extrapolation_s)
         self.markers = ObjectMarkers()
-        self.objects_publisher = self.advertise(Objects, '~/output/objects')
+        self.objects_publisher = self.advertise(Objects, '~/output/objects', FRAME_QOS)
         self.map_publisher = self.advertise(OccupancyGrid, '~/output/bev_map')
         self.markers_publisher = self.advertise(MarkerArray, '~/output/markers')
         self.status_publisher = self.advertise(EngineStatus, '~/output/engine_status')

@@ -39,7 +39,7 @@ from moe_bev_ros.core.objects import Scene
 from moe_bev_ros.core.plan import Plan
 from moe_bev_ros.core.trace import Trace
 from moe_bev_ros.msg import Objects, Trajectory, VehicleCommand
-from moe_bev_ros.nodes.base import StackNode, run, stamp_to_ns
+from moe_bev_ros.nodes.base import FRAME_QOS, StackNode, run, stamp_to_ns
 from moe_bev_ros.nodes.convert import command_to_msg, ego_from_msg, plan_from_msg, scene_from_msg, trace_from_msg
 from moe_bev_ros.nodes.params import param
 from moe_bev_ros.runtime.environment import config_dir
@@ -182,7 +182,9 @@ class ControlNode(StackNode[ControlParams]):
         )
         if not required:
             self.get_logger().warning('require_objects is false: no emergency braking while no objects come')
-        self.subscribe(Trajectory, '~/input/trajectory', self._on_trajectory, period_s=PLAN_PERIOD_S)
+        self.subscribe(
+            Trajectory, '~/input/trajectory', self._on_trajectory, FRAME_QOS, period_s=PLAN_PERIOD_S, newest_only=True
+        )
         self.every(PERIOD_S, self._repeat_in_time, steady=True)
 
     def forget(self) -> None:

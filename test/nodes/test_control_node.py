@@ -16,7 +16,8 @@ from rclpy.time import Time
 
 from harness import ros
 from moe_bev_ros.core.errors import InputError
-from moe_bev_ros.msg import Object, VehicleCommand
+from moe_bev_ros.msg import Object, Trajectory, VehicleCommand
+from moe_bev_ros.nodes.base import FRAME_QOS
 from moe_bev_ros.nodes.control_node import ControlNode
 from moe_bev_ros.nodes.convert import header, time_to_msg, trace_from_msg
 
@@ -308,3 +309,14 @@ def test_tuning_changes_live_and_contradictions_are_refused(real):
     assert not refused.successful
     assert 'max_lookahead_m' in refused.reason
     assert rclpy.ok()
+
+
+def test_of_the_plans_that_wait_the_newest_is_followed_and_the_others_are_counted(simulated):
+    plans = simulated.harness.talk(Trajectory, '/control_node/input/trajectory', FRAME_QOS)
+    simulated.know(odometry(5_000_000_000))
+    dropped = simulated.node.counters['dropped_by_policy']
+    for stamp_ns in range(5_000_000_000, 5_005_000_000, 1_000_000):
+        plans.publish(trajectory(stamp_ns))
+    last = time_to_msg(5_004_000_000)
+    simulated.harness.spin_until(lambda: simulated.answers() and simulated.answers()[-1].header.stamp == last)
+    assert len(simulated.answers()) + simulated.node.counters['dropped_by_policy'] - dropped == 5
