@@ -54,7 +54,7 @@ def stack_of(args: argparse.Namespace) -> Stack:
         target, equals, value = text.partition('=')
         name, dot, parameter = target.partition('.')
         if not (name and dot and parameter and equals):
-            raise InputError(f'--set {text}: wanted NODE.PARAM=VALUE, such as control_node.max_speed=5.0')
+            raise InputError(f'--set {text}: wanted NODE.PARAM=VALUE, such as control_node.max_speed_mps=5.0')
         stack = with_parameters(stack, name, **{parameter: yaml.safe_load(value)})
     return stack
 
