@@ -131,6 +131,7 @@ def read_cloud(
         InputError: no x, y, z; fields outside of a point or overlapping; sizes that do not fit each other.
     """
     raw = np.frombuffer(data, np.uint8)
+    raw.flags.writeable = False  # whatever the buffer is, the kernels are compiled once
     if not layout.width * layout.height:
         if raw.size:
             raise InputError(f'{layout.width} x {layout.height} points but {raw.size} bytes of data; the driver is at fault')

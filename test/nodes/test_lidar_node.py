@@ -14,6 +14,7 @@ from moe_bev_ros.nodes.base import TF_STATIC_QOS
 from moe_bev_ros.nodes.convert import header, lidar_from_msg, uint8_array
 from moe_bev_ros.nodes.lidar_node import LidarNode
 from moe_bev_ros.nodes.point_cloud_messages import cloud_from_msg
+from moe_bev_ros.perception import point_kernels
 
 START_NS = 1_700_000_000_000_000_000
 PERIOD_NS = 100_000_000
@@ -79,6 +80,16 @@ def test_a_cloud_becomes_a_sweep_in_base_link():
     assert (sweep.names, sweep.valid, sweep.motion_compensated) == (['lidar_top'], [True], False)
     assert list(sweep.trace.stages) == ['lidar_node']
     assert 0 < sweep.trace.receive_ns <= sweep.trace.publish_at_ns[0]
+
+
+def test_the_first_cloud_finds_its_kernels_compiled():
+    with ros(ONE) as h:
+        h.start(LidarNode)
+        compiled = [list(kernel.signatures) for kernel in (point_kernels.scan, point_kernels.fuse)]
+        sweeps = h.listen(LidarSweep, '/lidar_node/output/sweep')
+        h.talk(PointCloud2, TOPIC).publish(cloud(0))
+        last(h, sweeps)
+    assert compiled == [kernel.signatures for kernel in (point_kernels.scan, point_kernels.fuse)]
 
 
 def test_points_are_compensated_once_there_is_odometry():
