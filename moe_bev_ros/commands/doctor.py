@@ -38,7 +38,11 @@ CLOCK_WATCH_S = 0.2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``moe-bev doctor``."""
-    parser.add_argument('--params', type=Path, help='parameter file of camera_node, to check that its lists fit each other')
+    parser.add_argument(
+        '--params',
+        type=Path,
+        help='parameter file of your cameras; their lists have to fit each other (default: the shipped one)',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,7 +67,7 @@ def gather(params_file: Path | None = None) -> list[Check]:
         *check_profile(os.environ, config_dir() / 'fastdds.xml', _free_shared_memory()),
         check_abandoned(len(abandoned_segments())),
         check_receive_buffer(_receive_buffer()),
-        *(check_calibration(_read_params(params_file)) if params_file else []),
+        *check_calibration(_read_params(params_file or config_dir() / 'camera_node.param.yaml')),
         *check_engines(versions, _cuda() if versions['torch'] else None),
         check_cores(len(os.sched_getaffinity(0)), os.getloadavg()[0]),
         _clock(),

@@ -15,6 +15,7 @@ def test_every_subject_gets_a_line(capsys):
         'transport profile',
         'shared-memory',
         'rmem_max',
+        'calibration',
         'torch',
         'CPU cores',
         'clock',
