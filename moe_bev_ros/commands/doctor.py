@@ -29,7 +29,7 @@ from moe_bev_ros.runtime.doctor import (
     check_rclpy,
     check_receive_buffer,
 )
-from moe_bev_ros.runtime.environment import config_dir
+from moe_bev_ros.runtime.environment import config_dir, transport_profile
 from moe_bev_ros.runtime.shared_memory import abandoned_segments
 
 ENGINE_MODULES = ('torch', 'onnxruntime', 'openvino', 'tensorrt')
@@ -64,7 +64,7 @@ def gather(params_file: Path | None = None) -> list[Check]:
         check_python(sys.version_info[:2]),
         _rclpy(),
         check_messages(_import_problem('moe_bev_ros.msg')),
-        *check_profile(os.environ, config_dir() / 'fastdds.xml', _free_shared_memory()),
+        *check_profile(os.environ, transport_profile(os.environ)[1], _free_shared_memory()),
         check_abandoned(len(abandoned_segments())),
         check_receive_buffer(_receive_buffer()),
         *check_calibration(_read_params(params_file or config_dir() / 'camera_node.param.yaml')),

@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from moe_bev_ros.runtime.environment import PROFILE_VARIABLES, profile_variable
+from moe_bev_ros.runtime.environment import PROFILE_VARIABLES, transport_profile
 
 SUPPORTED_PYTHON = ((3, 10), (3, 14))
 TESTED_RCLPY = {7: 'jazzy', 9: 'kilted'}
@@ -92,7 +92,7 @@ def check_profile(environment: Mapping[str, str], shipped: Path, free_shared_mem
     if own:
         checks.append(Check(Level.OK, f'transport profile {own}'))
     else:
-        cure = f'export {profile_variable(environment)}={shipped} for nodes you start by hand; ours set it themselves'
+        cure = f'export {transport_profile(environment)[0]}={shipped} for nodes you start by hand; ours set it themselves'
         checks.append(Check(Level.WARN, 'transport profile not set in this shell', cure))
     path = Path(own) if own else shipped
     try:

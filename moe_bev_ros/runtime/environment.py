@@ -33,10 +33,14 @@ def config_dir() -> Path:
     raise InputError(f'no configuration in {" or ".join(map(str, candidates))}; install the package again')
 
 
-def profile_variable(base: Mapping[str, str]) -> str:
-    """Name of the variable from which this machine's Fast DDS takes its profile: it was renamed with Fast DDS 3 (Kilted)."""
+def transport_profile(base: Mapping[str, str], *, raw_images: bool = True) -> tuple[str, Path]:
+    """The variable from which this machine's Fast DDS takes its profile, and the shipped file for it.
+
+    Fast DDS 3 (Kilted) renamed the variable, and one element of the file; it refuses the other name's file as a whole.
+    """
     before_3 = base.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy') or any(distributions(name='ros-fastrtps'))
-    return PROFILE_VARIABLES[1] if before_3 else PROFILE_VARIABLES[0]
+    name = ('fastdds2' if before_3 else 'fastdds') + ('' if raw_images else '_small')
+    return PROFILE_VARIABLES[before_3], config_dir() / f'{name}.xml'
 
 
 def node_environment(base: Mapping[str, str], *, raw_images: bool = True) -> dict[str, str]:
@@ -51,9 +55,10 @@ def node_environment(base: Mapping[str, str], *, raw_images: bool = True) -> dic
     threads = str(max(1, (os.cpu_count() or 1) // 2))
     ours = {'OMP_WAIT_POLICY': 'PASSIVE', **dict.fromkeys(THREAD_VARIABLES, threads), 'PYTHONUNBUFFERED': '1'}
     environment = {**ours, **{name: value for name, value in base.items() if value or name not in ours}}
-    large = str(config_dir() / 'fastdds.xml')
+    variable, profile = transport_profile(base, raw_images=raw_images)
+    large = str(transport_profile(base)[1])
     if all(base.get(name) in (None, '', large) for name in PROFILE_VARIABLES):
-        environment[profile_variable(base)] = large if raw_images else str(config_dir() / 'fastdds_small.xml')
+        environment[variable] = str(profile)
     return environment
 
 

@@ -67,7 +67,7 @@ def test_the_shipped_profile_is_ok_when_set():
 def test_a_profile_that_is_not_set_is_a_warning_that_gives_the_line():
     check = check_profile({}, SHIPPED, 4 * GIB)[0]
     assert check.level is Level.WARN
-    assert f'FASTDDS_DEFAULT_PROFILES_FILE={SHIPPED}' in check.cure
+    assert f'_DEFAULT_PROFILES_FILE={SHIPPED}' in check.cure
 
 
 @pytest.mark.parametrize(('free', 'level'), [(None, Level.FAIL), (64 * 2**20, Level.FAIL), (GIB // 2, Level.WARN)])
