@@ -61,3 +61,4 @@ bench-nodes: $(VENV)/.installed  ## ms per image and per 100,000 points against 
 
 clean:  ## remove everything that was built or installed here
 	rm -rf $(VENV) $(VENV)-jazzy .rosidl build dist out *.egg-info moe_bev_ros/*.so
+	find moe_bev_ros test -name __pycache__ -prune -exec rm -rf {} +  # numba's caches too

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 _LOCKS = []
 
@@ -24,6 +25,8 @@ def _own_domain() -> int:
 
 os.environ['ROS_DOMAIN_ID'] = str(_own_domain())
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+settings.register_profile('fixed', derandomize=True, deadline=None)  # the same examples in every run
+settings.load_profile('fixed')
 
 
 @pytest.fixture(scope='session')

@@ -59,7 +59,9 @@ def _cabin(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> 
             along, start, limit = sign * dy + TAPER_Y * dz, sign * oy + TAPER_Y * oz, 1.0 - TAPER_Y
         else:
             along, start, limit = sign * dz, sign * oz, 1.0
-        if abs(along) < 1e-9:  # along this face: `_slab` has said that the ray passes between it and its opposite
+        if abs(along) < 1e-9:  # along this face: either beside the solid for good, or between the face and its opposite
+            if start > limit:
+                return MISS
             continue
         t = (limit - start) / along
         if along < 0.0:

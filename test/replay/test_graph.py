@@ -29,5 +29,10 @@ def test_no_node_of_the_stack_can_see_the_truth(tmp_path: Path) -> None:
         for name in names:
             heard = dict(h.peer.get_subscriber_names_and_types_by_node(name, '/'))
             assert 'moe_bev_ros/msg/WorldTruth' not in {kind for kinds in heard.values() for kind in kinds}, name
-        spoken = dict(h.peer.get_publisher_names_and_types_by_node(WORLD, '/'))
-        assert [topic for topic, kinds in spoken.items() if kinds == ['moe_bev_ros/msg/WorldTruth']] == [TRUTH]
+
+        def truths() -> list[str]:
+            spoken = dict(h.peer.get_publisher_names_and_types_by_node(WORLD, '/'))
+            return [topic for topic, kinds in spoken.items() if kinds == ['moe_bev_ros/msg/WorldTruth']]
+
+        h.spin_until(truths)
+        assert truths() == [TRUTH]
