@@ -67,7 +67,7 @@ def gather(params_file: Path | None = None) -> list[Check]:
         *check_profile(os.environ, transport_profile(os.environ)[1], _free_shared_memory()),
         check_abandoned(len(abandoned_segments())),
         check_receive_buffer(_receive_buffer()),
-        *check_calibration(_read_params(params_file or config_dir() / 'camera_node.param.yaml')),
+        *check_calibration(_camera_params(params_file)),
         *check_engines(versions, _cuda() if versions['torch'] else None),
         check_cores(len(os.sched_getaffinity(0)), os.getloadavg()[0]),
         _clock(),
@@ -129,6 +129,12 @@ def _clock() -> Check:
     wall_s, monotonic_s = time.time(), time.monotonic()
     time.sleep(CLOCK_WATCH_S)
     return check_clock(time.time() - wall_s, time.monotonic() - monotonic_s, time.gmtime().tm_year)
+
+
+def _camera_params(params_file: Path | None) -> dict[str, object]:
+    """The shipped values with the user's laid over them, as the node gets them."""
+    shipped = _read_params(config_dir() / 'camera_node.param.yaml')
+    return {**shipped, **_read_params(params_file)} if params_file else shipped
 
 
 def _read_params(path: Path) -> dict[str, object]:

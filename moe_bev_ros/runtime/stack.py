@@ -104,11 +104,28 @@ def with_parameters(stack: Stack, name: str, **values: Value) -> Stack:
 
 
 def with_params_file(stack: Stack, path: Path) -> Stack:
-    """Lay a parameter file over the shipped ones, for all nodes."""
+    """Lay a parameter file over the shipped ones, for all nodes.
+
+    Raises:
+        InputError: it is missing, is no YAML, or is no parameter file; each node would die of it on its own.
+    """
     if not path.is_file():
         raise InputError(f'{path}: no such parameter file')
+    try:
+        document = yaml.safe_load(path.read_text())
+    except (UnicodeDecodeError, yaml.YAMLError) as err:
+        raise InputError(f'{path}: no YAML: {err}') from err
+    if not _holds_parameters(document):
+        raise InputError(f'{path}: no parameter file; wanted for each node: NODE: / ros__parameters: / name: value')
     path = path.resolve()
     return Stack(tuple(dataclasses.replace(spec, params_files=(*spec.params_files, path)) for spec in stack.nodes))
+
+
+def _holds_parameters(section: Any) -> bool:
+    """Whether every branch of a parsed parameter file (namespaces may nest) ends in ros__parameters."""
+    if not isinstance(section, dict) or not section:
+        return False
+    return isinstance(section.get('ros__parameters'), dict) or all(map(_holds_parameters, section.values()))
 
 
 def without(stack: Stack, *names: str) -> Stack:

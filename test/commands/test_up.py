@@ -26,7 +26,7 @@ def test_sim_adds_the_world_in_real_time():
 
 def test_values_and_files_are_laid_over_the_shipped_ones(tmp_path):
     mine = tmp_path / 'mine.yaml'
-    mine.write_text('')
+    mine.write_text('/**: {ros__parameters: {}}')
     stack = parse('--params', str(mine), '--set', 'control_node.max_speed_mps=5.0', '--set', '*.use_sim_time=true')
     assert stack['control_node'].parameters == {'max_speed_mps': 5.0, 'use_sim_time': True}
     assert stack['bev_node'].params_files[-1] == mine

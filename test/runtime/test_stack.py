@@ -80,7 +80,7 @@ def test_a_node_alone_activates_itself(stack):
 
 def test_parameter_file_comes_after_the_shipped_one(stack, tmp_path):
     mine = tmp_path / 'mine.yaml'
-    mine.write_text('')
+    mine.write_text('/**: {ros__parameters: {}}')
     assert with_params_file(stack, mine)['a_node'].params_files[-1] == mine.resolve()
     with pytest.raises(InputError, match=r'nowhere\.yaml'):
         with_params_file(stack, tmp_path / 'nowhere.yaml')
@@ -134,3 +134,11 @@ def test_the_planner_needs_a_goal_unless_the_vehicle_is_simulated():
     stack = load_stack(CONFIG / 'stack.yaml')
     assert 'drive_without_goal' not in stack['planner_node'].parameters
     assert sim_stack(stack, CONFIG)['planner_node'].parameters['drive_without_goal'] is True
+
+
+@pytest.mark.parametrize('text', ['{: [', 'camera_node: {width: 3}', '- 1', ''])
+def test_a_file_that_holds_no_parameters_is_refused_before_any_node_dies_of_it(tmp_path, text):
+    path = tmp_path / 'my.yaml'
+    path.write_text(text)
+    with pytest.raises(InputError, match=r'my\.yaml: no '):
+        with_params_file(load_stack(CONFIG / 'stack.yaml'), path)
