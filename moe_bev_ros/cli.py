@@ -13,7 +13,7 @@ COMMANDS = {
     'record': 'record sensor and stack topics to a rosbag2',
     'bag': 'make and inspect rosbag2 files',
     'bench': 'measure parts of the stack against a baseline in the same run',
-    'evaluate': 'judge an engine on recorded frames',
+    'evaluate': 'judge engines, planners and the world itself',
     'doctor': 'check this machine, one line a fact, with a cure',
 }
 

@@ -6,7 +6,7 @@ from moe_bev_ros.cli import main
 
 
 def test_clustering_finds_most_annotated_road_users_of_a_real_sweep(data_dir, capsys):
-    assert main(['evaluate', 'clustering', '--frames', str(data_dir / 'nuscenes' / 'scene-0061')]) == 0
+    assert main(['evaluate', 'frames', '--frames', str(data_dir / 'nuscenes' / 'scene-0061')]) == 0
     text = capsys.readouterr().out
     print(text)  # noqa: T201
     total = re.search(r' 0 -  50 +(\d+) +(\d+)%', text)
@@ -16,18 +16,18 @@ def test_clustering_finds_most_annotated_road_users_of_a_real_sweep(data_dir, ca
 
 
 def test_frames_without_annotation_still_give_times(data_dir, capsys):
-    assert main(['evaluate', 'clustering', '--frames', str(data_dir / 'kitti' / '2011_09_26_seq')]) == 0
+    assert main(['evaluate', 'frames', '--frames', str(data_dir / 'kitti' / '2011_09_26_seq')]) == 0
     text = capsys.readouterr().out
     assert 'nothing is annotated' in text
     assert 'median time' in text
 
 
 def test_a_folder_without_frames_is_refused_with_a_reason(tmp_path, capsys):
-    assert main(['evaluate', 'clustering', '--frames', str(tmp_path)]) == 2
+    assert main(['evaluate', 'frames', '--frames', str(tmp_path)]) == 2
     assert 'frame.json' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('arguments', [['evaluate'], ['evaluate', 'magic', '--frames', '.']])
+@pytest.mark.parametrize('arguments', [['evaluate'], ['evaluate', 'frames', '--engine', 'magic', '--frames', '.']])
 def test_what_the_command_does_not_know_ends_with_usage(arguments, capsys):
     with pytest.raises(SystemExit):
         main(arguments)

@@ -1,0 +1,85 @@
+"""A road network as plain values: lanes to drive on, surfaces and paint to look at, and where people walk and park.
+
+The lanes are those of `planning.lane_graph`, so that what the world drives on and what the planner reads are one type. Networks
+come from the generator (`layouts`), from Lanelet2 files (`lanelet_files`) and from recorded tracks (`recorded_tracks`).
+All coordinates are in map [m].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from moe_bev_ros.core.se3 import Array
+from moe_bev_ros.planning.lane_graph import LaneGraph
+
+
+class Surface(IntEnum):
+    """What the ground is made of; areas are painted in the order in which a network lists them."""
+
+    GRASS = 0
+    FOREGROUND = 1  # between pavement and houses
+    PAVEMENT = 2
+    KERB = 3
+    PARKING = 4
+    ASPHALT = 5
+
+
+class LineKind(IntEnum):
+    """How a line is painted."""
+
+    SOLID = 0
+    DASHED = 1
+    STOP = 2
+
+
+@dataclass(frozen=True)
+class Area:
+    """A closed outline, without repeating its first point."""
+
+    surface: Surface
+    outline_n2: Array
+
+
+@dataclass(frozen=True)
+class PaintLine:
+    """A painted line; lane dividers are the SOLID and DASHED ones."""
+
+    kind: LineKind
+    points_n2: Array
+    width_m: float = 0.12
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """A zebra crossing.
+
+    Attributes:
+        start_2, end_2: ends of the way that people walk, kerb to kerb.
+        width_m: across the way.
+    """
+
+    start_2: Array
+    end_2: Array
+    width_m: float = 4.0
+
+
+@dataclass(frozen=True)
+class RoadNetwork:
+    """Everything that lies on the ground.
+
+    Attributes:
+        graph: the lanes that vehicles drive on.
+        borders: left and right border (K, 2) of each lane, by lane id, in the lane's direction.
+        areas, lines: what is painted, in order.
+        walkways: (K, 2) lines that people walk along, off the road.
+        kerbsides: (K, 2) centre lines of parking strips, in the direction in which one parks there.
+    """
+
+    graph: LaneGraph
+    borders: dict[int, tuple[Array, Array]]
+    areas: tuple[Area, ...]
+    lines: tuple[PaintLine, ...]
+    crossings: tuple[Crossing, ...] = ()
+    walkways: tuple[Array, ...] = ()
+    kerbsides: tuple[Array, ...] = ()
