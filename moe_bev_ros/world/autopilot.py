@@ -1,6 +1,6 @@
 """Drives a world in one process and without ROS: the stack's own planner, controller and safety envelope, in lock-step.
 
-Objects come from outside, once a frame: from an engine, or from the world's truth (`true_scene`). The envelope is asked at every
+Objects come from outside, once a frame: from an engine, or from the truth (`true_scene`). The envelope is asked at every
 step of the world, as control_node is at 50 Hz. A plan takes effect some time after its frame, which is where a measured latency
 goes in; until then the plan before it is followed, with the objects that emergency braking had then.
 """

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from moe_bev_ros.core.command import Vehicle
 from moe_bev_ros.core.objects import Label
 from moe_bev_ros.planning.planner import PlannerConfig
