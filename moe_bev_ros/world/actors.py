@@ -1,134 +1,158 @@
-"""Bodies of road users, each of several parts, with sizes and colours drawn from a generator."""
+"""The one entry to bodies of road users: `make_body` for each of the ten classes, sizes and colours drawn from a generator."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from types import MappingProxyType
 
 import numpy as np
 
 from moe_bev_ros.core.objects import Label
-from moe_bev_ros.world.scene import Body, Colour, Part, Shape, Texture
+from moe_bev_ros.world import obstacles, people, vehicles
+from moe_bev_ros.world.body_parts import BLACK, GLASS, STEEL, Mould, choose
+from moe_bev_ros.world.scene import Body, Part, Triple
 
-PAINTS: tuple[Colour, ...] = (
-    (196, 32, 36),
-    (28, 74, 148),
-    (232, 232, 228),
-    (38, 40, 44),
-    (150, 156, 162),
-    (226, 170, 34),
-    (36, 104, 70),
-    (122, 58, 38),
-    (90, 132, 170),
+Maker = Callable[[Mould, np.random.Generator], tuple[Part, ...]]
+
+# Mean and standard deviation of length, width, height [m], after the statistics of nuScenes' annotations; the last number
+# says how far all three go together (0: each on its own, 1: as one scale).
+SIZES: MappingProxyType[Label, tuple[Triple, Triple, float]] = MappingProxyType(
+    {
+        Label.CAR: ((4.62, 1.93, 1.69), (0.36, 0.1, 0.16), 0.6),
+        Label.TRUCK: ((7.2, 2.5, 3.0), (1.4, 0.18, 0.4), 0.7),
+        Label.BUS: ((11.2, 2.9, 3.4), (1.5, 0.12, 0.2), 0.4),
+        Label.TRAILER: ((11.6, 2.8, 3.7), (2.0, 0.15, 0.3), 0.5),
+        Label.CONSTRUCTION_VEHICLE: ((6.4, 2.75, 3.15), (1.3, 0.3, 0.4), 0.7),
+        Label.PEDESTRIAN: ((0.73, 0.67, 1.74), (0.14, 0.09, 0.1), 0.3),
+        Label.MOTORCYCLE: ((2.08, 0.78, 1.46), (0.18, 0.1, 0.15), 0.4),
+        Label.BICYCLE: ((1.72, 0.61, 1.32), (0.12, 0.08, 0.24), 0.3),
+        Label.TRAFFIC_CONE: ((0.41, 0.41, 0.95), (0.05, 0.05, 0.16), 0.5),
+        Label.BARRIER: ((0.52, 2.3, 1.0), (0.08, 0.35, 0.08), 0.2),
+    }
 )
-CLOTHES: tuple[Colour, ...] = ((184, 44, 58), (40, 84, 160), (228, 190, 60), (48, 120, 80), (222, 222, 222), (70, 60, 110))
-SKIN: tuple[Colour, ...] = ((236, 196, 164), (190, 138, 100), (112, 76, 54))
-RUBBER: Colour = (26, 26, 28)
-GLASS: Colour = (46, 58, 70)
+CHILD_SIZE: tuple[Triple, Triple] = ((0.5, 0.5, 1.22), (0.06, 0.05, 0.12))
+CHILD_SHARE = 0.12
+RIDER_HEIGHT_M = 1.7
+
+MAKERS: MappingProxyType[Label, tuple[Maker, ...]] = MappingProxyType(
+    {
+        Label.CAR: vehicles.CARS,
+        Label.TRUCK: vehicles.TRUCKS,
+        Label.BUS: vehicles.BUSES,
+        Label.TRAILER: vehicles.TRAILERS,
+        Label.CONSTRUCTION_VEHICLE: vehicles.MACHINERY,
+        Label.PEDESTRIAN: (people.pedestrian,),
+        Label.MOTORCYCLE: (people.motorcycle,),
+        Label.BICYCLE: (people.bicycle,),
+        Label.TRAFFIC_CONE: (obstacles.traffic_cone,),
+        Label.BARRIER: obstacles.BARRIERS,
+    }
+)
 
 
-def _choose(rng: np.random.Generator, colours: tuple[Colour, ...]) -> Colour:
-    return colours[int(rng.integers(len(colours)))]
+def make_body(
+    label: Label,
+    rng: np.random.Generator,
+    size_3: Triple | None = None,
+    style: str = 'suburb',
+    lookalike: bool = False,
+) -> Body:
+    """A body of a class; the same state of the generator gives the same body.
+
+    Args:
+        size_3: length, width, height [m] of the box that it fills; None draws one of the class.
+        style: town style; it sets the range of colours.
+        lookalike: in a shape that the class shares with others (truck, bus, trailer and construction vehicle; motorcycle and
+            bicycle): only colours and lamps tell. The other classes share theirs with the props of `props.lookalike`.
+
+    Raises:
+        ValueError: for Label.UNKNOWN.
+    """
+    if label not in MAKERS:
+        raise ValueError(f'no body for {label!r}; give one of the ten classes')
+    size = draw_size(label, rng) if size_3 is None else size_3
+    length, width, height = (float(value) for value in size)
+    mould = Mould(length, width, height, style)
+    if lookalike and label in SHARED:
+        return Body(label, mould.size_3, SHARED[label](mould, rng))
+    return Body(label, mould.size_3, choose(rng, MAKERS[label])(mould, rng))
 
 
-def _wheels(half_base_m: float, half_track_m: float, radius_m: float, width_m: float) -> tuple[Part, ...]:
-    return tuple(
-        Part((x, y, radius_m), (2 * radius_m, width_m, 2 * radius_m), RUBBER, 0.08, Shape.WHEEL)
-        for x in (half_base_m, -half_base_m)
-        for y in (half_track_m, -half_track_m)
-    )
+def draw_size(label: Label, rng: np.random.Generator) -> Triple:
+    """Length, width, height [m] of one of a class; within two standard deviations of the mean."""
+    mean, spread, common = SIZES[label]
+    if label is Label.PEDESTRIAN and rng.uniform() < CHILD_SHARE:
+        mean, spread = CHILD_SIZE
+    together = float(rng.standard_normal())
+    own = rng.standard_normal(3)
+    share = np.clip(common * together + np.sqrt(1.0 - common**2) * own, -2.0, 2.0)
+    length, width, height = np.array(mean) + share * np.array(spread)
+    if label in (Label.MOTORCYCLE, Label.BICYCLE):
+        ridden = rng.uniform() < 0.5
+        height = RIDER_HEIGHT_M + 0.08 * share[2] if ridden else min(height, 0.6 * length)
+    return float(length), float(width), float(height)
 
 
-def _lamps(length_m: float, width_m: float, z_m: float) -> tuple[Part, ...]:
-    """Head lamps in front, red lamps and a number plate behind."""
-    x, y = length_m / 2, width_m / 2 - 0.22
-    head = tuple(Part((x - 0.03, side * y, z_m), (0.08, 0.34, 0.13), (250, 246, 224), 0.6, glow=0.6) for side in (1, -1))
-    tail = tuple(Part((-x + 0.03, side * y, z_m + 0.08), (0.08, 0.3, 0.16), (214, 22, 20), 0.8, glow=0.5) for side in (1, -1))
-    plate = Part((-x + 0.02, 0.0, z_m - 0.16), (0.06, 0.5, 0.12), (238, 238, 230), 0.95)
-    return (*head, *tail, plate)
+def _shared_truck(mould: Mould, rng: np.random.Generator) -> tuple[Part, ...]:
+    colour, load = mould.paint(rng), choose(rng, vehicles.LOADS)
+    return vehicles.shared_shape(mould, colour, load, load, STEEL, lit=True)
+
+
+def _shared_bus(mould: Mould, rng: np.random.Generator) -> tuple[Part, ...]:
+    livery = choose(rng, vehicles.LIVERIES)
+    return vehicles.shared_shape(mould, GLASS, livery, GLASS, livery, lit=True)
+
+
+def _shared_trailer(mould: Mould, rng: np.random.Generator) -> tuple[Part, ...]:
+    load = choose(rng, vehicles.LOADS)
+    return vehicles.shared_shape(mould, load, load, load, load, lit=False)
+
+
+def _shared_machine(mould: Mould, rng: np.random.Generator) -> tuple[Part, ...]:
+    colour = choose(rng, vehicles.MACHINES)
+    return vehicles.shared_shape(mould, GLASS, colour, (96, 84, 70), BLACK, lit=True)
+
+
+def _shared_motorcycle(mould: Mould, rng: np.random.Generator) -> tuple[Part, ...]:
+    return people.shared_two_wheeler(mould, mould.paint(rng), (58, 60, 64), lit=True)
+
+
+def _shared_bicycle(mould: Mould, rng: np.random.Generator) -> tuple[Part, ...]:
+    return people.shared_two_wheeler(mould, mould.paint(rng), (176, 140, 92), lit=False)
+
+
+SHARED: MappingProxyType[Label, Maker] = MappingProxyType(
+    {
+        Label.TRUCK: _shared_truck,
+        Label.BUS: _shared_bus,
+        Label.TRAILER: _shared_trailer,
+        Label.CONSTRUCTION_VEHICLE: _shared_machine,
+        Label.MOTORCYCLE: _shared_motorcycle,
+        Label.BICYCLE: _shared_bicycle,
+    }
+)
 
 
 def car(rng: np.random.Generator) -> Body:
-    """A passenger car: hull, cabin of glass, roof, bumpers, wheels, lamps."""
-    length, width, height = rng.uniform(4.1, 4.8), rng.uniform(1.74, 1.92), rng.uniform(1.42, 1.66)
-    paint = _choose(rng, PAINTS)
-    belt, cabin = 0.58 * height, length * rng.uniform(0.56, 0.66)
-    shift = -0.04 * length
-    parts = (
-        Part((0.0, 0.0, (0.24 + belt) / 2), (length - 0.08, width, belt - 0.24), paint, 0.45),
-        Part(
-            (shift, 0.0, (belt + height) / 2 - 0.02),
-            (cabin, width - 0.1, height - belt - 0.04),
-            GLASS,
-            0.2,
-            Shape.CABIN,
-            0.0,
-            Texture.GLASS,
-        ),
-        Part((shift, 0.0, height - 0.03), (cabin * 0.68, width * 0.79, 0.06), paint, 0.45),
-        Part((length / 2 - 0.1, 0.0, 0.36), (0.2, width - 0.06, 0.26), (34, 35, 38), 0.2),
-        Part((-length / 2 + 0.1, 0.0, 0.36), (0.2, width - 0.06, 0.26), (34, 35, 38), 0.2),
-        *_wheels(0.3 * length, width / 2 - 0.1, 0.33, 0.22),
-        *_lamps(length, width, 0.66),
-    )
-    return Body(Label.CAR, (float(length), float(width), float(height)), parts)
+    """A passenger car."""
+    return make_body(Label.CAR, rng)
 
 
 def truck(rng: np.random.Generator) -> Body:
-    """A box truck: cab, windscreen, load, chassis, wheels, lamps."""
-    length, width, height = rng.uniform(6.4, 8.6), rng.uniform(2.3, 2.5), rng.uniform(2.9, 3.5)
-    paint, load = _choose(rng, PAINTS), _choose(rng, ((236, 236, 230), (210, 214, 218), (226, 200, 120), (120, 150, 190)))
-    front = length / 2
-    parts = (
-        Part((front - 0.9, 0.0, 1.35), (1.8, width - 0.1, 1.7), paint, 0.4),
-        Part((front - 0.86, 0.0, 2.05), (1.78, width - 0.06, 0.6), GLASS, 0.2, Shape.BOX, 0.0, Texture.GLASS),
-        Part((front - 1.0, 0.0, 2.42), (1.5, width - 0.2, 0.2), paint, 0.4),
-        Part((-0.95, 0.0, (0.95 + height) / 2), (length - 2.0, width, height - 0.95), load, 0.5),
-        Part((-0.3, 0.0, 0.75), (length - 0.9, width - 0.5, 0.36), (44, 44, 46), 0.15),
-        *_wheels(0.32 * length, width / 2 - 0.16, 0.46, 0.3),
-        *_lamps(length, width, 0.8),
-    )
-    return Body(Label.TRUCK, (float(length), float(width), float(height)), parts)
+    """A truck."""
+    return make_body(Label.TRUCK, rng)
 
 
 def pedestrian(rng: np.random.Generator) -> Body:
-    """Somebody walking: legs apart, torso, arms, head."""
-    height = rng.uniform(1.58, 1.92)
-    shirt, trousers, skin = _choose(rng, CLOTHES), _choose(rng, ((44, 50, 66), (70, 62, 54), (30, 32, 36))), _choose(rng, SKIN)
-    leg, torso = 0.48 * height, 0.36 * height
-    parts = (
-        Part((0.12, 0.1, leg / 2), (0.17, 0.16, leg), trousers, 0.25, Shape.CYLINDER),
-        Part((-0.12, -0.1, leg / 2), (0.17, 0.16, leg), trousers, 0.25, Shape.CYLINDER),
-        Part((0.0, 0.0, leg + torso / 2), (0.28, 0.44, torso + 0.06), shirt, 0.35, Shape.CYLINDER),
-        Part((-0.1, 0.26, leg + torso * 0.5), (0.12, 0.11, torso * 0.95), shirt, 0.35, Shape.CYLINDER),
-        Part((0.1, -0.26, leg + torso * 0.5), (0.12, 0.11, torso * 0.95), shirt, 0.35, Shape.CYLINDER),
-        Part((0.02, 0.0, height - 0.125), (0.22, 0.2, 0.25), skin, 0.4, Shape.ELLIPSOID),
-        Part((-0.01, 0.0, height - 0.07), (0.24, 0.21, 0.16), (48, 36, 28), 0.2, Shape.ELLIPSOID),
-    )
-    return Body(Label.PEDESTRIAN, (0.6, 0.64, float(height)), parts)
+    """Somebody on foot."""
+    return make_body(Label.PEDESTRIAN, rng)
 
 
 def bicycle(rng: np.random.Generator) -> Body:
     """A bicycle with its rider."""
-    frame, shirt, skin = _choose(rng, PAINTS), _choose(rng, CLOTHES), _choose(rng, SKIN)
-    height = rng.uniform(1.65, 1.8)
-    parts = (
-        Part((0.52, 0.0, 0.34), (0.68, 0.05, 0.68), RUBBER, 0.1, Shape.WHEEL),
-        Part((-0.52, 0.0, 0.34), (0.68, 0.05, 0.68), RUBBER, 0.1, Shape.WHEEL),
-        Part((0.0, 0.0, 0.6), (0.9, 0.06, 0.1), frame, 0.6),
-        Part((0.42, 0.0, 0.95), (0.08, 0.52, 0.06), (40, 40, 44), 0.5),
-        Part((-0.08, 0.12, 0.68), (0.2, 0.16, 0.66), (44, 50, 66), 0.25, Shape.CYLINDER),
-        Part((-0.02, -0.12, 0.74), (0.2, 0.16, 0.6), (44, 50, 66), 0.25, Shape.CYLINDER),
-        Part((0.02, 0.0, 1.2), (0.36, 0.4, 0.6), shirt, 0.35, Shape.ELLIPSOID),
-        Part((0.16, 0.0, height - 0.13), (0.23, 0.2, 0.26), skin, 0.4, Shape.ELLIPSOID),
-        Part((0.14, 0.0, height - 0.06), (0.27, 0.22, 0.14), (230, 70, 40), 0.5, Shape.ELLIPSOID),
-    )
-    return Body(Label.BICYCLE, (1.75, 0.6, float(height)), parts)
+    return make_body(Label.BICYCLE, rng, (1.75, 0.6, float(rng.uniform(1.65, 1.8))))
 
 
 def cone(rng: np.random.Generator) -> Body:
-    """A traffic cone with a white sleeve on a black foot."""
-    height = rng.uniform(0.62, 0.8)
-    parts = (
-        Part((0.0, 0.0, 0.03), (0.4, 0.4, 0.06), RUBBER, 0.1),
-        Part((0.0, 0.0, height / 2 + 0.03), (0.32, 0.32, height - 0.06), (240, 94, 24), 0.6, Shape.CONE),
-        Part((0.0, 0.0, height * 0.55), (0.19, 0.19, 0.14), (245, 245, 240), 0.95, Shape.CYLINDER),
-    )
-    return Body(Label.TRAFFIC_CONE, (0.4, 0.4, float(height)), parts)
+    """A traffic cone."""
+    return make_body(Label.TRAFFIC_CONE, rng)

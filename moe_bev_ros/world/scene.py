@@ -37,6 +37,8 @@ class Texture(IntEnum):
     FACADE = 1  # rows of windows
     FOLIAGE = 2
     GLASS = 3
+    STRIPES = 4  # diagonal, of the part's colour and white
+    LETTERING = 5  # an advertisement
 
 
 @dataclass(frozen=True)
