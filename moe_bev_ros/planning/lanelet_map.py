@@ -116,7 +116,7 @@ def _graph(lanelet_map: Any, path: Path, warnings: tuple[str, ...]) -> LaneGraph
 
 def _lane(item: Any, rules: Any, routing: Any, lanelets: dict[int, Any]) -> Lane:
     left, right = _points(item.leftBound), _points(item.rightBound)
-    centre = _points(item.centerline) if item.centerline.id else _between(left, right, item.id)
+    centre = _points(item.centerline) if item.centerline.id else centre_between(left, right, item.id)
     left_lane, right_lane = routing.left(item), routing.right(item)
     return Lane(
         lane_id=item.id,
@@ -139,7 +139,7 @@ def _traffic_light(light: Any, centre_m3: Array) -> TrafficLightElement:
     return TrafficLightElement(int(light.id), np.asarray(stop, float))
 
 
-def _between(left_k3: Array, right_k3: Array, lane_id: int) -> Array:
+def centre_between(left_k3: Array, right_k3: Array, lane_id: int) -> Array:
     """The line half-way between two borders; smoother than lanelet2's own, which has a corner at every border point."""
     try:
         length = max(np.linalg.norm(np.diff(line, axis=0), axis=1).sum() for line in (left_k3, right_k3))

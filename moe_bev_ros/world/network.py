@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+import numpy as np
+
 from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.planning.lane_graph import LaneGraph
 
@@ -31,6 +33,7 @@ class LineKind(IntEnum):
     SOLID = 0
     DASHED = 1
     STOP = 2
+    BAY = 3  # between parking places
 
 
 @dataclass(frozen=True)
@@ -83,3 +86,10 @@ class RoadNetwork:
     crossings: tuple[Crossing, ...] = ()
     walkways: tuple[Array, ...] = ()
     kerbsides: tuple[Array, ...] = ()
+
+    def box(self, margin_m: float = 0.0) -> tuple[float, float, float, float]:
+        """x0, y0, x1, y1 around everything [m]."""
+        outlines = [area.outline_n2 for area in self.areas] + [border for pair in self.borders.values() for border in pair]
+        points = np.concatenate(outlines)
+        (x0, y0), (x1, y1) = points.min(axis=0) - margin_m, points.max(axis=0) + margin_m
+        return float(x0), float(y0), float(x1), float(y1)
