@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from moe_bev_ros.world.scene import Colour, Part, Shape, Texture, Triple
+from moe_bev_ros.world.styles import HELD_OUT_STYLE
 
 Span = tuple[float, float]
 Choice = TypeVar('Choice')
@@ -31,6 +32,7 @@ PALE_PAINTS: tuple[Colour, ...] = (
     (170, 150, 120),
     (92, 96, 98),
 )
+ADVERTS: tuple[Colour, ...] = ((206, 60, 60), (60, 110, 190), (240, 200, 60), (70, 150, 100), (230, 230, 226))
 RUBBER: Colour = (26, 26, 28)
 GLASS: Colour = (46, 58, 70)
 BLACK: Colour = (34, 35, 38)
@@ -68,7 +70,7 @@ class Mould:
 
     def paint(self, rng: np.random.Generator) -> Colour:
         """Colour of a vehicle; where the sun burns most are pale."""
-        return choose(rng, PALE_PAINTS if self.style == 'desert_town' else PAINTS)
+        return choose(rng, PALE_PAINTS if self.style == HELD_OUT_STYLE else PAINTS)
 
     def part(
         self, x: Span, y: Span, z: Span, colour: Colour, reflectivity: float = 0.3, shape: Shape = Shape.BOX,

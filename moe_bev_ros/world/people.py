@@ -6,6 +6,7 @@ import numpy as np
 
 from moe_bev_ros.world.body_parts import BLACK, HEADLAMP, PLATE, RUBBER, STEEL, TAIL_LAMP, Mould, Span, choose
 from moe_bev_ros.world.scene import Colour, Part, Shape
+from moe_bev_ros.world.styles import HELD_OUT_STYLE
 
 CLOTHES: tuple[Colour, ...] = ((184, 44, 58), (40, 84, 160), (228, 190, 60), (48, 120, 80), (222, 222, 222), (70, 60, 110))
 PALE_CLOTHES: tuple[Colour, ...] = ((236, 232, 220), (214, 196, 160), (180, 120, 70), (120, 150, 160))
@@ -17,7 +18,7 @@ BAGS: tuple[Colour, ...] = ((60, 52, 44), (150, 40, 40), (40, 70, 60), (30, 34, 
 
 
 def _shirt(mould: Mould, rng: np.random.Generator) -> Colour:
-    return choose(rng, PALE_CLOTHES if mould.style == 'desert_town' else CLOTHES)
+    return choose(rng, PALE_CLOTHES if mould.style == HELD_OUT_STYLE else CLOTHES)
 
 
 def _head(mould: Mould, x: float, z: Span, skin: Colour, hair: Colour) -> tuple[Part, ...]:
@@ -38,27 +39,21 @@ def upright(mould: Mould, rng: np.random.Generator, stride: float) -> tuple[Part
     """
     shirt, trousers, skin, hair = _shirt(mould, rng), choose(rng, TROUSERS), choose(rng, SKIN), choose(rng, HAIR)
     left = 1.0 if rng.uniform() < 0.5 else -1.0
-    thick = min(0.95, 0.32 / mould.length_m)
-    reach = 1.0 - thick
+    thick, long = min(0.9, 0.18 / mould.length_m), min(1.0, 0.28 / mould.length_m)
     parts = [
         mould.part((-max(thick, 0.4), max(thick, 0.4)), (-0.68, 0.68), (0.47, 0.86), shirt, 0.35, Shape.CYLINDER),
         *_head(mould, 0.05, (0.86, 1.0), skin, hair),
     ]
     for side in (1.0, -1.0):
-        ahead = stride * reach * side * left
-        y: Span = (0.06, 0.56) if side > 0 else (-0.56, -0.06)
-        arm: Span = (0.62, 1.0) if side > 0 else (-1.0, -0.62)
-        thigh, foot = 0.45 * ahead, ahead
+        foot = (1.0 - long) * side * left
+        shin, thigh, hand = 0.85 * stride * foot, 0.45 * stride * foot, -0.6 * stride * foot
+        y: Span = (0.06, 0.54) if side > 0 else (-0.54, -0.06)
+        arm: Span = (0.64, 1.0) if side > 0 else (-1.0, -0.64)
         parts += [
-            mould.part((thigh - 0.8 * thick, thigh + 0.8 * thick), y, (0.24, 0.5), trousers, 0.25, Shape.CYLINDER),
-            mould.part((foot - thick, foot + thick), y, (0.0, 0.26), trousers, 0.25, Shape.CYLINDER),
-            mould.part(
-                (-0.7 * ahead - 0.5 * thick, -0.7 * ahead + 0.5 * thick), arm, (0.42, 0.82), shirt, 0.35, Shape.CYLINDER
-            ),
-        ]
-    if stride < 0.5:  # shoes, one a little ahead, reach the ends of the box
-        parts += [
-            mould.part(x, y, (0.0, 0.05), BLACK, 0.2) for x, y in (((-0.1, 1.0), (0.06, 0.56)), ((-1.0, 0.1), (-0.56, -0.06)))
+            mould.part((thigh - 1.2 * thick, thigh + 1.2 * thick), y, (0.24, 0.5), trousers, 0.25, Shape.CYLINDER),
+            mould.part((shin - thick, shin + thick), y, (0.02, 0.27), trousers, 0.25, Shape.CYLINDER),
+            mould.part((foot - long, foot + long), y, (0.0, 0.06), BLACK, 0.2),
+            mould.part((hand - 0.7 * thick, hand + 0.7 * thick), arm, (0.42, 0.82), shirt, 0.35, Shape.CYLINDER),
         ]
     return tuple(parts)
 
@@ -67,7 +62,7 @@ def _with_bag(mould: Mould, rng: np.random.Generator, stride: float) -> tuple[Pa
     """With a backpack, or a bag in one hand."""
     parts, colour = upright(mould, rng, stride), choose(rng, BAGS)
     if rng.uniform() < 0.5:
-        return (*parts, mould.part((-0.95, -0.3), (-0.5, 0.5), (0.55, 0.82), colour, 0.3))
+        return (*parts, mould.part((-0.95, -0.35), (-0.5, 0.5), (0.55, 0.82), colour, 0.3))
     side: Span = (0.6, 1.0) if rng.uniform() < 0.5 else (-1.0, -0.6)
     return (*parts, mould.part((-0.45, 0.45), side, (0.22, 0.42), colour, 0.3))
 
@@ -91,7 +86,7 @@ def pedestrian(mould: Mould, rng: np.random.Generator) -> tuple[Part, ...]:
     slender = mould.length_m / mould.height_m
     if mould.height_m < 1.4 and slender > 0.5:
         return _sitting(mould, rng)
-    stride = float(rng.uniform(0.88, 1.0)) if slender > 0.3 else float(rng.uniform(0.0, 0.3))
+    stride = float(rng.uniform(0.7, 1.0)) if slender > 0.3 else float(rng.uniform(0.0, 0.3))
     return _with_bag(mould, rng, stride) if rng.uniform() < 0.3 else upright(mould, rng, stride)
 
 

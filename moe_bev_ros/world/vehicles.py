@@ -24,7 +24,6 @@ Maker = Callable[[Mould, np.random.Generator], tuple[Part, ...]]
 LOADS: tuple[Colour, ...] = ((236, 236, 230), (210, 214, 218), (226, 200, 120), (120, 150, 190), (176, 62, 48))
 LIVERIES: tuple[Colour, ...] = ((206, 40, 40), (240, 196, 40), (44, 110, 180), (60, 140, 90), (236, 236, 232))
 MACHINES: tuple[Colour, ...] = ((240, 180, 24), (236, 140, 30), (250, 200, 40))
-SIDES: tuple[Span, ...] = ((0.92, 1.0), (-1.0, -0.92))
 
 
 def _passenger(mould: Mould, colour: Colour, cabin: Span, belt: float, hood: Span | None = None) -> tuple[Part, ...]:
@@ -33,7 +32,7 @@ def _passenger(mould: Mould, colour: Colour, cabin: Span, belt: float, hood: Spa
     middle, half = 0.5 * (cabin[0] + cabin[1]), 0.5 * (cabin[1] - cabin[0])
     hull = hood or (0.98, 0.98)
     parts = [
-        mould.part((-0.98, hull[0]), (-1.0, 1.0), (low, belt), colour, 0.45),
+        mould.part((-0.98, hull[0]), (-0.985, 0.985), (low, belt), colour, 0.45),
         mould.glass(cabin, (-0.95, 0.95), (belt, 0.97), Shape.CABIN),
         mould.part((middle - 0.68 * half, middle + 0.68 * half), (-0.79, 0.79), (0.95, 1.0), colour, 0.45),
         mould.part((0.9, 1.0), (-0.97, 0.97), (0.15, 0.32), BLACK, 0.2),
@@ -42,7 +41,7 @@ def _passenger(mould: Mould, colour: Colour, cabin: Span, belt: float, hood: Spa
         *mould.lamps(0.42),
     ]
     if hood is not None:
-        parts.append(mould.part((hood[0], 0.98), (-0.98, 0.98), (low, hood[1]), colour, 0.45))
+        parts.append(mould.part((hood[0], 0.98), (-0.975, 0.975), (low, hood[1]), colour, 0.45))
     return tuple(parts)
 
 
@@ -65,7 +64,7 @@ def _van(mould: Mould, rng: np.random.Generator) -> tuple[Part, ...]:
     colour = mould.paint(rng)
     low = 0.24 / mould.height_m
     return (
-        mould.part((-1.0, 0.58), (-1.0, 1.0), (low, 0.98), colour, 0.45),
+        mould.part((-1.0, 0.58), (-0.985, 0.985), (low, 0.98), colour, 0.45),
         mould.part((0.58, 0.98), (-0.98, 0.98), (low, 0.52), colour, 0.45),
         mould.glass((0.3, 0.9), (-0.96, 0.96), (0.52, 0.94), Shape.CABIN),
         *(mould.part((0.2, 0.52), y, (0.58, 0.86), GLASS, 0.2, texture=Texture.GLASS) for y in ((0.985, 1.0), (-1.0, -0.985))),
@@ -81,7 +80,7 @@ def _pickup(mould: Mould, rng: np.random.Generator) -> tuple[Part, ...]:
     low = 0.28 / mould.height_m
     bed = tuple(mould.part((-0.98, -0.24), y, (0.44, 0.6), colour, 0.45) for y in ((0.9, 1.0), (-1.0, -0.9)))
     return (
-        mould.part((-0.24, 0.98), (-1.0, 1.0), (low, 0.58), colour, 0.45),
+        mould.part((-0.24, 0.98), (-0.985, 0.985), (low, 0.58), colour, 0.45),
         mould.part((-0.98, -0.24), (-0.98, 0.98), (low, 0.44), colour, 0.45),
         *bed,
         mould.part((-1.0, -0.95), (-0.96, 0.96), (0.4, 0.6), colour, 0.45),
@@ -163,8 +162,8 @@ def _bus_sides(mould: Mould, x: Span, colour: Colour) -> tuple[Part, ...]:
     """Lower panels, a band of windows, a roof."""
     low = 0.32 / mould.height_m
     return (
-        mould.part(x, (-1.0, 1.0), (low, 0.4), colour, 0.45),
-        mould.glass(x, (-0.99, 0.99), (0.4, 0.8)),
+        mould.part(x, (-0.985, 0.985), (low, 0.4), colour, 0.45),
+        mould.glass(x, (-0.98, 0.98), (0.4, 0.8)),
         mould.part(x, (-1.0, 1.0), (0.8, 0.97), colour, 0.45),
     )
 
@@ -293,7 +292,7 @@ def shared_shape(mould: Mould, cab: Colour, sides: Colour, windows: Colour, rear
     lamp, tail = (HEADLAMP, TAIL_LAMP) if lit else (sides, (110, 26, 24))
     ends: tuple[Span, ...] = ((0.6, 0.92), (-0.92, -0.6))
     return (
-        mould.part((-0.985, 0.985), (-1.0, 1.0), (floor, 0.45), sides, 0.4),
+        mould.part((-0.985, 0.985), (-0.985, 0.985), (floor, 0.45), sides, 0.4),
         mould.part((-0.985, 0.6), (-1.0, 1.0), (0.45, 0.82), windows, 0.4),
         mould.part((0.6, 0.985), (-1.0, 1.0), (0.45, 0.82), cab, 0.4),
         mould.part((-0.985, 0.985), (-1.0, 1.0), (0.82, 1.0), sides, 0.4),
