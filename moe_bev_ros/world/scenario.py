@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from moe_bev_ros.world import actors, props
+from moe_bev_ros.world.conditions import Condition
 from moe_bev_ros.world.roads import (
     EGO_OFFSET_M,
     LEFT_EDGE_M,
@@ -20,7 +21,7 @@ from moe_bev_ros.world.roads import (
     Road,
     turned,
 )
-from moe_bev_ros.world.scene import Actor, Body, Prop, Scene, Signal, Sun
+from moe_bev_ros.world.scene import Actor, Body, Prop, Scene, Signal
 from moe_bev_ros.world.traffic import Cross, Drive, LightCycle, Script, Walk
 
 BLOCK_M = 20.0
@@ -83,8 +84,9 @@ def make_scenario(seed: int) -> Scenario:
     _add_walkers(cast, rng)
     light, cycle = _light(road, rng, light_m)
     along = np.pi * (seed % 2)  # the sun stands over the street, or the houses would leave it in the shade
-    sun = Sun(float(along + rng.uniform(-0.7, 0.7)), float(rng.uniform(0.6, 1.0)))
-    scene = Scene(tuple(cast.actors), _roadside(road, rng, (light_m, crossing_m)), (light,), sun)
+    sun_azimuth, sun_elevation = float(along + rng.uniform(-0.7, 0.7)), float(rng.uniform(0.6, 1.0))
+    condition = Condition(sun_azimuth_rad=sun_azimuth, sun_elevation_rad=sun_elevation)
+    scene = Scene(tuple(cast.actors), _roadside(road, rng, (light_m, crossing_m)), (light,), condition)
     markings = Markings(stop_lines_m=(light_m,), crossings_m=(crossing_m,))
     return Scenario(seed, road, markings, scene, cast.scripts, (cycle,), road.pose(road.end_m - 20.0))
 

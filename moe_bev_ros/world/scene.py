@@ -6,7 +6,7 @@ on the ground. Values are frozen: a step of time makes new actors, so that a sce
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from moe_bev_ros.core.objects import Label
 from moe_bev_ros.core.traffic_light import TrafficLight
+from moe_bev_ros.world.conditions import Condition
 
 Triple = tuple[float, float, float]
 Colour = tuple[int, int, int]
@@ -142,22 +143,6 @@ class Signal(TrafficLight):
 
 
 @dataclass(frozen=True)
-class Sun:
-    """Where the light comes from [rad]; azimuth from map's x axis, to the left."""
-
-    azimuth_rad: float = 2.2
-    elevation_rad: float = 0.75
-
-    @property
-    def direction_3(self) -> NDArray[np.float64]:
-        """Unit vector towards the sun, in map."""
-        horizontal = np.cos(self.elevation_rad)
-        return np.array(
-            [horizontal * np.cos(self.azimuth_rad), horizontal * np.sin(self.azimuth_rad), np.sin(self.elevation_rad)]
-        )
-
-
-@dataclass(frozen=True)
 class Scene:
     """Everything at one instant.
 
@@ -165,12 +150,13 @@ class Scene:
         actors: road users other than the ego vehicle.
         props: what never moves.
         lights: signals with their state now.
+        condition: light and weather, the same for a whole run.
     """
 
     actors: tuple[Actor, ...]
     props: tuple[Prop, ...]
     lights: tuple[Signal, ...]
-    sun: Sun = Sun()
+    condition: Condition = field(default_factory=Condition)
 
     def __post_init__(self) -> None:
         ids = [actor.track_id for actor in self.actors]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moe_bev_ros.core.se3 import Array, se3_from_xy_yaw
+from moe_bev_ros.world.conditions import Condition
 from moe_bev_ros.world.ground import Ground
 from moe_bev_ros.world.lidar import cast_sweep, collect_points
 from moe_bev_ros.world.parts import PartTables
@@ -43,10 +44,10 @@ class Sensed:
 class SensorSuite:
     """Renders one world; keeps what does not change from frame to frame."""
 
-    def __init__(self, rig: Rig, ground: Ground, props: Sequence[Prop], sun_direction_3: Array, threads: int = 2) -> None:
+    def __init__(self, rig: Rig, ground: Ground, props: Sequence[Prop], condition: Condition, threads: int = 2) -> None:
         self.rig = rig
         self._tables = PartTables(props)
-        self._sun_3 = sun_direction_3
+        self._sun_3 = condition.sun_direction_3
         self._texels_p4 = ground.texels_p4
         self._levels_l3 = np.stack([ground.starts_l, ground.heights_l, ground.widths_l], axis=1)
         self._frame_3 = np.array([*ground.origin_xy_m, ground.resolution_m])

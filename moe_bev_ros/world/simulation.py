@@ -57,7 +57,7 @@ class World:
         self._history: deque[tuple[int, VehicleState]] = deque(maxlen=self.steps + 1)
         self._history.extend((step, self.ego) for step in range(self.steps + 1))
         ground = paint_ground(self.scenario.road, self.scenario.markings, np.random.default_rng(seed))
-        self._sensors = SensorSuite(rig, ground, self.scene.props, self.scene.sun.direction_3, threads)
+        self._sensors = SensorSuite(rig, ground, self.scene.props, self.scene.condition, threads)
 
     @property
     def stamp_ns(self) -> int:

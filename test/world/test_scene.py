@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from moe_bev_ros.core.objects import Label
-from moe_bev_ros.world.scene import Actor, Body, Part, Scene, Sun
+from moe_bev_ros.world.conditions import Condition
+from moe_bev_ros.world.scene import Actor, Body, Part, Scene
 
 BODY = Body(Label.CAR, (4.0, 2.0, 1.5), ())
 
@@ -34,6 +35,6 @@ def test_a_part_has_a_size():
 
 
 def test_the_sun_is_a_unit_vector_above_the_ground():
-    direction = Sun(1.0, 0.5).direction_3
+    direction = Condition(sun_azimuth_rad=1.0, sun_elevation_rad=0.5).sun_direction_3
     assert np.linalg.norm(direction) == pytest.approx(1.0)
     assert direction[2] > 0.0

@@ -7,10 +7,11 @@ import pytest
 
 from moe_bev_ros.core.objects import Label
 from moe_bev_ros.core.traffic_light import LightState
+from moe_bev_ros.world.conditions import Condition
 from moe_bev_ros.world.ground import paint_ground
 from moe_bev_ros.world.rig import Rig
 from moe_bev_ros.world.roads import Markings, Road
-from moe_bev_ros.world.scene import Actor, Body, Part, Prop, Scene, Shape, Signal, Sun
+from moe_bev_ros.world.scene import Actor, Body, Part, Prop, Scene, Shape, Signal
 from moe_bev_ros.world.sensors import SensorSuite
 
 GROUND = paint_ground(Road(), Markings(), np.random.default_rng(0))
@@ -19,8 +20,8 @@ RED_BOX = Body(Label.CAR, (2.0, 4.0, 3.0), (Part((0.0, 0.0, 1.5), (2.0, 4.0, 3.0
 
 
 def sense(*actors: Actor, history=STILL, props: tuple[Prop, ...] = (), lights: tuple[Signal, ...] = (), seed: int = 1):
-    scene = Scene(actors, props, lights, Sun(np.pi, 0.7))
-    suite = SensorSuite(Rig(), GROUND, props, scene.sun.direction_3)
+    scene = Scene(actors, props, lights, Condition(sun_azimuth_rad=np.pi, sun_elevation_rad=0.7))
+    suite = SensorSuite(Rig(), GROUND, props, scene.condition)
     try:
         return suite.sense(scene, history, seed)
     finally:
