@@ -45,7 +45,11 @@ class RecordedImage:
 
 @dataclass(frozen=True)
 class RecordedCloud:
-    """One LiDAR sweep on disk; ``columns`` float32 values a point: x y z intensity, then ring where there are five."""
+    """One LiDAR sweep on disk; ``columns`` float32 values a point: x y z intensity, then ring where there are five.
+
+    Attributes:
+        compensated: every point was moved to where it is seen from at the stamp.
+    """
 
     name: str
     path: Path
@@ -54,6 +58,7 @@ class RecordedCloud:
     map_se3_base_link: Array | None
     columns: int
     full_intensity: float
+    compensated: bool = False
 
     def points_n5(self) -> NDArray[np.float32]:
         """(N, 5) float32: x, y, z [m, LiDAR frame], intensity [0..1], ring (-1 where not recorded).

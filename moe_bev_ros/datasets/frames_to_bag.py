@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import apsw
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.se3 import Array, interpolate, inverse, quaternion_xyzw_of, yaw_of
+from moe_bev_ros.core.traffic_light import TrafficLight
 from moe_bev_ros.datasets.bag_writer import BagWriter, TopicQos
 from moe_bev_ros.datasets.frames import FrameFolder, RecordedCloud, RecordedImage
 from moe_bev_ros.datasets.ros_types import type_store
@@ -20,30 +23,48 @@ ODOMETRY_TOPIC = '/localization/kinematic_state'
 ODOMETRY_PERIOD_NS = 20_000_000
 ODOMETRY_MARGIN_NS = 200_000_000
 SHORTEST_STEP_NS = 20_000_000  # two poses closer than this say nothing about the speed
-POINT_DTYPE = np.dtype(
-    {
-        'names': ['x', 'y', 'z', 'intensity', 'ring'],
-        'formats': ['<f4', '<f4', '<f4', '<f4', '<u2'],
-        'offsets': [0, 4, 8, 12, 16],
-        'itemsize': 18,
-    }
-)
 FLOAT32, UINT16 = 7, 4  # sensor_msgs/PointField
+POINT_FIELDS = (('x', '<f4'), ('y', '<f4'), ('z', '<f4'), ('intensity', '<f4'))
+RING_FIELD, TIME_FIELD = ('ring', '<u2'), ('time', '<f4')
+LIGHTS_TOPIC = '/moe_bev/traffic_lights'
+_DATATYPES = {'<f4': FLOAT32, '<u2': UINT16}
+
+LightStates = Sequence[tuple[int, tuple[TrafficLight, ...]]]
 
 
 def write_frames_bag(
-    folder: FrameFolder, out: Path | str, *, storage: str = 'sqlite3', compressed: bool = False
+    folder: FrameFolder, out: Path | str, *, storage: str = 'sqlite3', compressed: bool = False, lights: LightStates = ()
 ) -> dict[str, int]:
     """Write a bag; returns the number of messages by topic.
 
     Images go to ``/sensing/camera/<name>/image_raw`` (raw bgr8) or ``…/image_raw/compressed`` (JPEG as recorded), clouds to
-    ``/sensing/lidar/<name>/points``. Odometry at 50 Hz is interpolated between the recorded poses, and extrapolated 0.2 s
-    before the first and after the last sensor message; there is none where no pose was recorded.
+    ``/sensing/lidar/<name>/points``; points that were moved to the stamp have the time 0 each. Odometry at 50 Hz is
+    interpolated between the recorded poses, and extrapolated 0.2 s before the first and after the last sensor message; there
+    is none where no pose was recorded. The bag stands under its name once it is whole.
+
+    Args:
+        lights: states of traffic lights by rising stamps [ns], for ``/moe_bev/traffic_lights``.
 
     Raises:
-        InputError: a file of the folder cannot be read, or ``out`` exists.
+        InputError: a file of the folder cannot be read, ``out`` exists, or it cannot be written.
     """
-    with BagWriter(out, storage) as bag:
+    out = Path(out)
+    if out.exists():
+        raise InputError(f'{out}: exists already; give a new name')
+    unfinished = out.parent / f'.{out.name}.unfinished'
+    try:
+        unfinished.mkdir(parents=True, exist_ok=True)
+        counts = _write_bag(folder, unfinished / out.name, storage, lights, compressed=compressed)
+        (unfinished / out.name).replace(out)
+    except (OSError, apsw.Error) as err:
+        raise InputError(f'{out}: {err}; make room, or give another place') from err
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return counts
+
+
+def _write_bag(folder: FrameFolder, path: Path, storage: str, lights: LightStates, *, compressed: bool) -> dict[str, int]:
+    with BagWriter(path, storage) as bag:
         bag.add_topic('/tf_static', 'tf2_msgs/msg/TFMessage', TopicQos(transient_local=True, depth=100))
         for name in folder.camera_names:
             _, image_topic, info_topic = _camera_topics(name, compressed=compressed)
@@ -53,9 +74,11 @@ def write_frames_bag(
             bag.add_topic(_lidar_topic(name), 'sensor_msgs/msg/PointCloud2')
         if folder.has_odometry:
             bag.add_topic(ODOMETRY_TOPIC, 'nav_msgs/msg/Odometry')
+        if lights:
+            bag.add_topic(LIGHTS_TOPIC, 'moe_bev_ros/msg/TrafficLights')
         start_ns = _sensor_stamps(folder)[0] - ODOMETRY_MARGIN_NS
         bag.write('/tf_static', start_ns, _static_transforms(folder, start_ns))
-        for topic, stamp_ns, message in _in_order(folder, compressed=compressed):
+        for topic, stamp_ns, message in _in_order(folder, lights, compressed=compressed):
             bag.write(topic, stamp_ns, message)
         return bag.counts
 
@@ -83,13 +106,14 @@ def pose_at(samples: list[tuple[int, Array]], stamp_ns: int) -> Array:
     return interpolate(before, after, (stamp_ns - before_ns) / (after_ns - before_ns))
 
 
-def _in_order(folder: FrameFolder, *, compressed: bool) -> Iterator[tuple[str, int, Any]]:
+def _in_order(folder: FrameFolder, lights: LightStates, *, compressed: bool) -> Iterator[tuple[str, int, Any]]:
     """All messages but /tf_static, by stamp; pixels and points are loaded one at a time."""
     images = [image for frame in folder.frames for image in frame.images]
     clouds = [frame.cloud for frame in folder.frames if frame.cloud is not None]
     samples = odometry_samples(folder)
     items: list[tuple[int, int, Any]] = [(image.stamp_ns, 1, image) for image in images]
     items += [(cloud.stamp_ns, 1, cloud) for cloud in clouds]
+    items += [(stamp_ns, 0, states) for stamp_ns, states in lights]
     if samples:
         stamps = _sensor_stamps(folder)
         first_ns, last_ns = stamps[0] - ODOMETRY_MARGIN_NS, stamps[-1] + ODOMETRY_MARGIN_NS
@@ -102,6 +126,8 @@ def _in_order(folder: FrameFolder, *, compressed: bool) -> Iterator[tuple[str, i
             yield image_topic, stamp_ns, image
         elif isinstance(item, RecordedCloud):
             yield _lidar_topic(item.name), stamp_ns, _cloud_message(item)
+        elif item is not None:
+            yield LIGHTS_TOPIC, stamp_ns, _lights(item, stamp_ns)
         else:
             yield ODOMETRY_TOPIC, stamp_ns, _odometry(samples, stamp_ns)
 
@@ -206,16 +232,17 @@ def _camera_info(image: RecordedImage, frame_id: str, size: tuple[int, int]) -> 
 
 def _cloud_message(cloud: RecordedCloud) -> Any:
     points_n5 = cloud.points_n5()
-    packed = np.zeros(len(points_n5), POINT_DTYPE)
-    for column, name in enumerate(('x', 'y', 'z', 'intensity')):
+    names = [*POINT_FIELDS, *([RING_FIELD] if cloud.columns > 4 else []), *([TIME_FIELD] if cloud.compensated else [])]
+    packed = np.zeros(len(points_n5), np.dtype(names))
+    for column, (name, _) in enumerate(POINT_FIELDS):
         packed[name] = points_n5[:, column]
-    packed['ring'] = np.maximum(points_n5[:, 4], 0).astype(np.uint16)
-    fields = [
-        _new('sensor_msgs/msg/PointField', name=name, offset=offset, datatype=kind, count=1)
-        for name, offset, kind in (('x', 0, FLOAT32), ('y', 4, FLOAT32), ('z', 8, FLOAT32), ('intensity', 12, FLOAT32))
-    ]
     if cloud.columns > 4:
-        fields.append(_new('sensor_msgs/msg/PointField', name='ring', offset=16, datatype=UINT16, count=1))
+        packed['ring'] = np.maximum(points_n5[:, 4], 0).astype(np.uint16)
+    offsets = np.cumsum([0, *(np.dtype(kind).itemsize for _, kind in names)])
+    fields = [
+        _new('sensor_msgs/msg/PointField', name=name, offset=int(offset), datatype=_DATATYPES[kind], count=1)
+        for (name, kind), offset in zip(names, offsets)
+    ]
     data: NDArray[np.uint8] = packed.view(np.uint8)
     return _new(
         'sensor_msgs/msg/PointCloud2',
@@ -224,7 +251,7 @@ def _cloud_message(cloud: RecordedCloud) -> Any:
         width=len(packed),
         fields=fields,
         is_bigendian=False,
-        point_step=POINT_DTYPE.itemsize,
+        point_step=packed.itemsize,
         row_step=data.size,
         data=data,
         is_dense=bool(np.isfinite(points_n5[:, :3]).all()),
@@ -253,4 +280,21 @@ def _odometry(samples: list[tuple[int, Array]], stamp_ns: int) -> Any:
         child_frame_id='base_link',
         pose=_new('geometry_msgs/msg/PoseWithCovariance', pose=place, covariance=unknown),
         twist=_new('geometry_msgs/msg/TwistWithCovariance', twist=twist, covariance=unknown),
+    )
+
+
+def _lights(lights: tuple[TrafficLight, ...], stamp_ns: int) -> Any:
+    return _new(
+        'moe_bev_ros/msg/TrafficLights',
+        header=_header(stamp_ns, 'map'),
+        lights=[
+            _new(
+                'moe_bev_ros/msg/TrafficLight',
+                regulatory_element_id=light.element_id,
+                stop_position=_vector((*light.stop_xy_m, 0.0), 'Point'),
+                state=int(light.state),
+                score=1.0,
+            )
+            for light in lights
+        ],
     )

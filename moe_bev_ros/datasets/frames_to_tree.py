@@ -35,7 +35,7 @@ def write_frames_tree(folder: FrameFolder, out: Path) -> str:
     map_file = f'maps/{folder.name}.png'
     scene = SceneRows(folder.name, folder.note or 'recorded frames', 'recorded', map_file)
     with whole_or_nothing(writer, folder.name):
-        writer.write_data(map_file, _blank_map())
+        writer.write_data(map_file, blank_map())
         _add_sensors(scene, folder)
         for frame in folder.frames:
             _add_frame(scene, frame, writer)
@@ -113,6 +113,6 @@ def _annotation(instance: str, box: RecordedBox, map_se3_base_link: Array) -> An
     return Annotation(instance, CATEGORY_OF_LABEL[box.label], box_7, box.num_lidar_points, float('nan'))
 
 
-def _blank_map() -> bytes:
+def blank_map() -> bytes:
     """The frames come without a map."""
     return bytes(cv2.imencode('.png', np.zeros((1, 1), np.uint8))[1].tobytes())
