@@ -35,6 +35,15 @@ def load_lane_graph(path: Path, origin_lat_lon: tuple[float, float] | None = Non
     Raises:
         InputError: the file is missing, malformed, needs an origin, or holds no lane for cars.
     """
+    return lane_graph_of(*load_lanelet_map(path, origin_lat_lon), path)
+
+
+def load_lanelet_map(path: Path, origin_lat_lon: tuple[float, float] | None = None) -> tuple[Any, tuple[str, ...]]:
+    """Read a map file as lanelet2's own map, in metres, with warnings of what could not be read.
+
+    Raises:
+        InputError: the file is missing, malformed, or needs an origin.
+    """
     if not path.is_file():
         raise InputError(f'{path}: no such map file; set map_path')
     if path.suffix == '.osm' and b'local_x' in path.read_bytes():
@@ -43,7 +52,7 @@ def load_lane_graph(path: Path, origin_lat_lon: tuple[float, float] | None = Non
         raise InputError(f'{path}: holds no local_x tags; set map_origin to the latitude and longitude of the map frame')
     else:
         lanelet_map, warnings = _load(path, origin_lat_lon or (0.0, 0.0))
-    return _graph(lanelet_map, path, tuple(warnings[:MAX_WARNINGS]))
+    return lanelet_map, tuple(warnings[:MAX_WARNINGS])
 
 
 def lane_graph_from_bytes(data: bytes) -> LaneGraph:
@@ -98,7 +107,15 @@ def _local_xyz(node: ElementTree.Element) -> tuple[float, float, float]:
     return float(tags['local_x']), float(tags['local_y']), float(tags.get('ele', 0.0))
 
 
-def _graph(lanelet_map: Any, path: Path, warnings: tuple[str, ...]) -> LaneGraph:
+def lane_graph_of(lanelet_map: Any, warnings: tuple[str, ...], path: Path) -> LaneGraph:
+    """The lanes of lanelet2's map.
+
+    Args:
+        path: of the file, for messages.
+
+    Raises:
+        InputError: there is no lane for cars, or a coordinate that is not finite.
+    """
     from lanelet2.routing import RoutingGraph
     from lanelet2.traffic_rules import Locations, Participants, create
 

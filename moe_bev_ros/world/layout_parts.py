@@ -1,4 +1,4 @@
-"""What layouts are put together from: reference curves, cross-sections, and a builder that collects lanes and surfaces.
+"""What layouts are put together from: cross-sections, and a builder that collects lanes and surfaces.
 
 A road lies along a reference curve between its two directions; ``station`` is the distance along it, ``offset`` the distance to
 its left. Traffic keeps right, so the lanes that run along the curve have negative offsets.
@@ -15,17 +15,15 @@ import numpy as np
 from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.planning.lane_graph import Lane, LaneGraph, TrafficLightElement
 from moe_bev_ros.planning.lanelet_map import centre_between
+from moe_bev_ros.world.layout_curves import Curve, Pose
 from moe_bev_ros.world.network import Area, Crossing, LineKind, PaintLine, RoadNetwork, Surface
-
-Pose = tuple[float, float, float]
 
 FIRST_LANE_ID = 9001
 FIRST_SIGNAL_ID = 7001
 FOREGROUND_M = 2.0
 KERB_M = 0.2
 BAY_SPACING_M = 6.0
-TURN_PER_POINT_RAD = 0.05
-CURVE_STEP_M = 0.5
+SPEEDS_KMH = (30, 50, 60)
 
 
 @dataclass(frozen=True)
@@ -61,63 +59,6 @@ class Layout:
     goal_3: Pose
     places: dict[str, Pose] = field(default_factory=dict)
     signals: tuple[SignalPlace, ...] = ()
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A line whose curvature is linear in pieces.
-
-    Attributes:
-        stations_k, points_k2, yaws_k: dense samples, joined linearly.
-    """
-
-    stations_k: Array
-    points_k2: Array
-    yaws_k: Array
-
-    @staticmethod
-    def through(start_3: Pose, pieces: Sequence[tuple[float, float, float]]) -> Curve:
-        """Pieces of length [m] with curvature at begin and end [1/m, left positive]."""
-        stations, yaws = [np.zeros(1)], [np.array([start_3[2]])]
-        for length, first, last in pieces:
-            s = np.linspace(0.0, length, max(2, int(np.ceil(length / CURVE_STEP_M)) + 1))[1:]
-            yaws.append(yaws[-1][-1] + first * s + 0.5 * (last - first) * s * s / length)
-            stations.append(stations[-1][-1] + s)
-        s_k, yaw_k = np.concatenate(stations), np.concatenate(yaws)
-        # The chord of a short piece lies at its mean heading, and is shorter by (turn / 2)^2 / 6.
-        turn, mean = np.diff(yaw_k), 0.5 * (yaw_k[1:] + yaw_k[:-1])
-        chords = np.diff(s_k) * np.sinc(turn / (2 * np.pi))
-        steps = np.stack([chords * np.cos(mean), chords * np.sin(mean)], axis=1)
-        points = np.concatenate([[start_3[:2]], np.asarray(start_3[:2]) + np.cumsum(steps, axis=0)])
-        return Curve(s_k, points, yaw_k)
-
-    @property
-    def length_m(self) -> float:
-        """Of the whole curve."""
-        return float(self.stations_k[-1])
-
-    def points(self, stations_n: Array, offset_m: float) -> Array:
-        """(N, 2) places in map beside the curve."""
-        x, y, yaw = (np.interp(stations_n, self.stations_k, values) for values in (*self.points_k2.T, self.yaws_k))
-        return np.stack([x - offset_m * np.sin(yaw), y + offset_m * np.cos(yaw)], axis=1)
-
-    def pose(self, station_m: float, offset_m: float = 0.0, turn_rad: float = 0.0) -> Pose:
-        """x, y, yaw of a place beside the curve, looking along it, or turned from that."""
-        x, y = self.points(np.array([station_m]), offset_m)[0]
-        return float(x), float(y), turned(float(np.interp(station_m, self.stations_k, self.yaws_k)), turn_rad)
-
-    def samples(self, start_m: float, end_m: float) -> Array:
-        """(N,) stations that are dense where the curve bends."""
-        inside = (self.stations_k >= start_m) & (self.stations_k <= end_m)
-        yaws, stations = self.yaws_k[inside], self.stations_k[inside]
-        bend = np.abs(np.diff(yaws) / np.diff(stations)).max() if len(stations) > 1 else 0.0
-        spacing = float(np.clip(TURN_PER_POINT_RAD / max(bend, 1e-9), 0.75, 5.0))
-        return np.linspace(start_m, end_m, max(2, int(np.ceil((end_m - start_m) / spacing - 1e-6)) + 1))
-
-    def strip(self, start_m: float, end_m: float, right_m: float, left_m: float) -> Array:
-        """(N, 2) outline of the area between two stations and two offsets."""
-        stations = self.samples(start_m, end_m)
-        return np.concatenate([self.points(stations, left_m), self.points(stations[::-1], right_m)])
 
 
 @dataclass(frozen=True)
@@ -172,6 +113,15 @@ class Road:
     forward: tuple[int, ...]
     backward: tuple[int, ...]
 
+    def way_across(self, station_m: float, ego_offset_m: float, from_parking: bool = True) -> dict[str, Pose]:
+        """Places of somebody who crosses: 'crossing' on the ego's lane, 'kerb' and 'kerb_far' at the ends."""
+        right, left = self.section.kerbs_m if from_parking else self.section.edges_m
+        return {
+            'crossing': self.curve.pose(station_m, ego_offset_m),
+            'kerb': self.curve.pose(station_m, right - 0.4, np.pi / 2),
+            'kerb_far': self.curve.pose(station_m, left + 0.4, -np.pi / 2),
+        }
+
 
 @dataclass
 class _Draft:
@@ -193,7 +143,7 @@ class NetworkBuilder:
         self.crossings: list[Crossing] = []
         self.walkways: list[Array] = []
         self.kerbsides: list[Array] = []
-        self.islands: list[Area] = []  # painted over the asphalt
+        self._islands: list[Area] = []
         self._areas: list[Area] = []
         self._lines: list[PaintLine] = []
         self._lanes: dict[int, _Draft] = {}
@@ -202,7 +152,7 @@ class NetworkBuilder:
         """The finished network."""
         lanes = {lane_id: _lane(lane_id, draft) for lane_id, draft in self._lanes.items()}
         borders = {lane_id: (draft.left_k2, draft.right_k2) for lane_id, draft in self._lanes.items()}
-        areas = (*sorted(self._areas, key=lambda area: area.surface), *self.islands)
+        areas = (*sorted(self._areas, key=lambda area: area.surface), *self._islands)
         extras = tuple(self.crossings), tuple(self.walkways), tuple(self.kerbsides)
         return RoadNetwork(LaneGraph(lanes), borders, areas, tuple(self._lines), *extras)
 
@@ -228,6 +178,10 @@ class NetworkBuilder:
         """Left and right border of a lane, in its direction."""
         return self._lanes[lane_id].left_k2, self._lanes[lane_id].right_k2
 
+    def speed_kmh(self, lane_id: int) -> float:
+        """Speed limit of a lane."""
+        return self._lanes[lane_id].speed_kmh
+
     def obey(self, lane_id: int, element_id: int, stop_xy: tuple[float, float]) -> None:
         """Let a lane obey a traffic light."""
         self._lanes[lane_id].lights.append(TrafficLightElement(element_id, np.array(stop_xy)))
@@ -236,18 +190,24 @@ class NetworkBuilder:
         """Add a surface; those with a higher number cover the others."""
         self._areas.append(Area(surface, outline_n2))
 
+    def island(self, surface: Surface, outline_n2: Array) -> None:
+        """Add a surface that covers the asphalt, and the islands before it."""
+        self._islands.append(Area(surface, outline_n2))
+
     def line(self, kind: LineKind, points_n2: Array, width_m: float = 0.12) -> None:
         """Add a painted line."""
         self._lines.append(PaintLine(kind, points_n2, width_m))
 
     def road(
         self, curve: Curve, section: Section, start_m: float = 0.0, end_m: float | None = None,
-        parking: tuple[float, float] | None = None,
+        parking: tuple[float, float] | None = None, walk: bool = True, right_line: LineKind = LineKind.SOLID,
     ) -> Road:  # fmt: skip
         """Add a road with everything beside it.
 
         Args:
             parking: stations between which one may park; None: everywhere.
+            walk: whether to add the walkways.
+            right_line: how the right edge is painted.
         """
         end_m = curve.length_m if end_m is None else end_m
         stations = curve.samples(start_m, end_m)
@@ -263,22 +223,27 @@ class NetworkBuilder:
             for inner, outer in pairwise(ids):
                 self.beside(inner, outer)
         self._surfaces(curve, section, start_m, end_m, parking or (start_m, end_m))
-        self._dividers(curve, section, start_m, end_m)
+        self._dividers(curve, section, start_m, end_m, right_line)
+        if walk:
+            self._walks(curve, section, start_m, end_m)
         return Road(curve, section, start_m, end_m, tuple(forward), tuple(backward))
 
     def _surfaces(self, curve: Curve, section: Section, start_m: float, end_m: float, parking: tuple[float, float]) -> None:
-        """Pavement, kerb, parking strips and asphalt, and the lines along which one walks and parks."""
+        """Pavement, kerb, parking strips and asphalt, and the lines along which one parks."""
         (right_wall, left_wall), (right_edge, left_edge) = section.walls_m, section.edges_m
         strip = curve.strip
         self.area(Surface.FOREGROUND, strip(start_m, end_m, right_wall - FOREGROUND_M, left_wall + FOREGROUND_M))
         self.area(Surface.PAVEMENT, strip(start_m, end_m, right_wall, left_wall))
         self.area(Surface.KERB, strip(start_m, end_m, right_edge - KERB_M, left_edge + KERB_M))
         self.area(Surface.ASPHALT, strip(start_m, end_m, right_edge, left_edge))
-        for side, edge, kerb, wall in zip((-1, 1), section.edges_m, section.kerbs_m, section.walls_m):
-            if wall != kerb:
-                self.walkways.append(curve.points(curve.samples(start_m, end_m), 0.5 * (kerb + wall)))
+        for side, edge, kerb in zip((-1, 1), section.edges_m, section.kerbs_m):
             if kerb != edge and parking[1] - parking[0] >= BAY_SPACING_M:
                 self._bays(curve, edge, kerb, side, *parking)
+
+    def _walks(self, curve: Curve, section: Section, start_m: float, end_m: float) -> None:
+        for kerb, wall in zip(section.kerbs_m, section.walls_m):
+            if wall != kerb:
+                self.walkways.append(curve.points(curve.samples(start_m, end_m), 0.5 * (kerb + wall)))
 
     def _bays(self, curve: Curve, edge_m: float, kerb_m: float, side: int, start_m: float, end_m: float) -> None:
         low, high = min(edge_m, kerb_m), max(edge_m, kerb_m)
@@ -291,13 +256,14 @@ class NetworkBuilder:
         kerbside = curve.points(curve.samples(start_m, end_m), middle)
         self.kerbsides.append(kerbside if side < 0 else kerbside[::-1])
 
-    def _dividers(self, curve: Curve, section: Section, start_m: float, end_m: float) -> None:
+    def _dividers(self, curve: Curve, section: Section, start_m: float, end_m: float, right_line: LineKind) -> None:
         """Solid at the edges, dashed between lanes, and between the directions solid where the road has several lanes."""
         stations = curve.samples(start_m, end_m)
         for index in range(-section.forward, section.backward + 1):
             edge = index in (-section.forward, section.backward)
             solid = edge or (index == 0 and section.forward + section.backward > 2)
             kind = LineKind.SOLID if solid else LineKind.DASHED
+            kind = right_line if index == -section.forward else kind
             self.line(kind, curve.points(stations, index * section.lane_width_m), 0.12 if solid else 0.14)
 
     def stop_line(self, road: Road, station_m: float) -> None:
@@ -306,21 +272,29 @@ class NetworkBuilder:
         points = np.concatenate([road.curve.points(np.array([station_m - 0.2]), offset) for offset in (right, left)])
         self.line(LineKind.STOP, points, 0.4)
 
-    def zebra(self, road: Road, station_m: float, ego_offset_m: float, across_parking: bool = True) -> dict[str, Pose]:
-        """Paint a crossing; returns the places 'crossing', 'kerb' and 'kerb_far'."""
-        right, left = road.section.kerbs_m if across_parking else road.section.edges_m
+    def zebra(self, road: Road, station_m: float, ego_offset_m: float, from_parking: bool = True) -> dict[str, Pose]:
+        """Paint a crossing; returns the places of `Road.way_across`."""
+        right, left = road.section.kerbs_m if from_parking else road.section.edges_m
         ends = [road.curve.points(np.array([station_m]), offset)[0] for offset in (right, left)]
         self.crossings.append(Crossing(ends[0], ends[1]))
-        return {
-            'crossing': road.curve.pose(station_m, ego_offset_m),
-            'kerb': road.curve.pose(station_m, right - 0.4, np.pi / 2),
-            'kerb_far': road.curve.pose(station_m, left + 0.4, -np.pi / 2),
-        }
+        return road.way_across(station_m, ego_offset_m, from_parking)
 
 
-def turned(yaw_rad: float, by_rad: float = np.pi) -> float:
-    """A heading turned, in [-pi, pi)."""
-    return float((yaw_rad + by_rad + np.pi) % (2 * np.pi) - np.pi)
+def draw_section(rng: np.random.Generator, max_lanes: int = 2) -> Section:
+    """A cross-section with the same lanes in both directions."""
+    lanes = int(rng.integers(1, max_lanes + 1))
+    speed = int(SPEEDS_KMH[rng.integers(1 if lanes == 2 else 0, 3)])
+    park = [float(rng.uniform(2.1, 2.5)) if rng.uniform() < (0.25 if speed == 60 else 0.7) else 0.0 for _ in range(2)]
+    pave = [float(rng.uniform(1.8, 3.2)) for _ in range(2)]
+    width = float(rng.uniform(3.25, 3.7) if speed > 30 else rng.uniform(3.0, 3.5))
+    return Section(lanes, lanes, width, (park[0], park[1]), (pave[0], pave[1]), speed)
+
+
+def signal_place(road: Road, stop_m: float, element_id: int, group: int = 0) -> SignalPlace:
+    """A light on the right pavement, just behind the stop line that ends at a station."""
+    stop_x, stop_y, _ = road.curve.pose(stop_m - 0.4, road.section.lane_m(0))
+    x, y, yaw = road.curve.pose(stop_m + 1.0, road.section.kerbs_m[0] - 0.5, np.pi)
+    return SignalPlace(element_id, (stop_x, stop_y), x, y, yaw, group)
 
 
 def _lane(lane_id: int, draft: _Draft) -> Lane:
