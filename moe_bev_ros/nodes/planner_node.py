@@ -24,7 +24,8 @@ from moe_bev_ros.planning.idm import IdmParams
 from moe_bev_ros.planning.lane_graph import LaneGraph
 from moe_bev_ros.planning.lanelet_map import lane_graph_from_bytes, load_lane_graph
 from moe_bev_ros.planning.obstacles import CorridorParams
-from moe_bev_ros.planning.planner import NO_POINTS, Planner, PlannerConfig
+from moe_bev_ros.planning.planner import NO_POINTS, PlannerConfig
+from moe_bev_ros.planning.planners import PLANNERS, DrivingPlanner
 from moe_bev_ros.planning.route import load_route_file
 from moe_bev_ros.planning.traffic_lights import STALE_S
 from moe_bev_ros.runtime.health import LATE_PERIODS
@@ -43,6 +44,7 @@ LIGHTS_PERIOD_S = STALE_S / LATE_PERIODS  # so that diagnostics speak when the p
 class PlannerParams:
     """Parameters of planner_node."""
 
+    planner: str = param('idm', f'one of {", ".join(PLANNERS)}', read_only=True)
     map_path: str = param('', 'Lanelet2 map, .osm or .bin; empty: none, or from ~/input/vector_map', read_only=True)
     map_origin: tuple[float, ...] = param(
         (), 'latitude, longitude of the map frame [degrees]; unused with local_x tags', read_only=True
@@ -76,6 +78,8 @@ class PlannerParams:
     rear_overhang_m: float = param(0.9, 'rear bumper to rear axle [m]', low=0.0, high=5.0, read_only=True)
 
     def __post_init__(self) -> None:
+        if self.planner not in PLANNERS:
+            raise ValueError(f'planner {self.planner!r} is none of {", ".join(PLANNERS)}')
         if len(self.map_origin) not in (0, 2):
             raise ValueError(f'map_origin must be latitude and longitude, got {len(self.map_origin)} values')
         if not np.all(np.abs(self.map_origin) <= 180.0):
@@ -89,7 +93,7 @@ class PlannerNode(StackNode[PlannerParams]):
 
     def __init__(self) -> None:
         super().__init__('planner_node', PlannerParams)
-        self._planner: Planner | None = None
+        self._planner: DrivingPlanner | None = None
         self._odometry: deque[EgoMotion] = deque(maxlen=ODOMETRY_KEPT)
         self._last_reason = ''
         self._goal_too_early: PoseStamped | None = None
@@ -99,7 +103,7 @@ class PlannerNode(StackNode[PlannerParams]):
         p = self.params
         graph = self._announce(load_lane_graph(FilePath(p.map_path), self._origin())) if p.map_path else None
         route = load_route_file(FilePath(p.route_path)) if p.route_path else None
-        self._planner = Planner(config_of(p), graph, route)
+        self._planner = PLANNERS[p.planner](config_of(p), graph, route)
         self._path = self.advertise(Path, '~/output/path')
         self._trajectory = self.advertise(Trajectory, '~/output/trajectory', FRAME_QOS)
         self.subscribe(Odometry, '~/input/odometry', self._on_odometry, SENSOR_QOS, period_s=0.1, all_at_once=True)
@@ -207,7 +211,7 @@ class PlannerNode(StackNode[PlannerParams]):
         if frame_id != self._odometry[-1].frame_id:
             raise InputError(f'frame {frame_id!r} is not that of the odometry; send it in {self._odometry[-1].frame_id!r}')
 
-    def _planned(self) -> Planner:
+    def _planned(self) -> DrivingPlanner:
         assert self._planner is not None, 'subscriptions exist only after setup'
         return self._planner
 

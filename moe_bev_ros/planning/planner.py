@@ -94,7 +94,7 @@ class Planner:
         self._graph, self._route_file = graph, route
         self._goal: Array | None = None
         self._lights = TrafficLightMemory()
-        self._entering: dict[int, int] = {}
+        self._entering: dict[float, dict[int, int]] = {}
         self._urgent_frames = 0
         self._seen_at: dict[int, Array] = {}
         self._line: ReferenceLine | None = None
@@ -214,17 +214,11 @@ class Planner:
     def _plan(
         self, scene: Scene, ego: EgoMotion, line: ReferenceLine, now_s: float, stop_reason: str, warnings: tuple[str, ...]
     ) -> Plan:
-        c = self.config
-        s_1, d_1 = line.project(ego.odom_se3_base_link[None, :2, 3])
-        s, d, speed = float(s_1[0]), float(d_1[0]), max(ego.speed_mps, 0.0)
-        cap_n = self._cap(line, s)
-        free = Situation(speed, cap_n)
-        on_line = EgoOnLine(ego.odom_se3_base_link, s, d, self._free_travel(free))
+        c, speed = self.config, max(ego.speed_mps, 0.0)
         lights, light_warnings = self._light_leads(line, ego, now_s)
         objects = self._where_seen(scene.objects, ego.odom_se3_base_link)
-        obstacles = self._lasting(obstacle_leads(objects, on_line, line, c.vehicle, c.corridor))
-        leads = (*(lead for lead in obstacles if not _can_wait(lead, speed)), *lights)
-        situation = Situation(speed, cap_n, _strictest(leads), stop=bool(stop_reason) or self._arrived(line, s, speed))
+        situation, leads = self._situation(line, ego, objects, lights, bool(stop_reason))
+        s = float(line.project(ego.odom_se3_base_link[None, :2, 3])[0][0])
         rows_t3 = self._speed_policy(situation)
         points_t7 = self._points(rows_t3, line, s)
         urgent = any(lead.certain and required_deceleration_mps2(lead, speed) > c.emergency_mps2 for lead in leads)
@@ -238,6 +232,28 @@ class Planner:
             reason=stop_reason or self._reason(situation, line, s, rows_t3),
             warnings=(*warnings, *light_warnings),
         )
+
+    def _situation(
+        self,
+        line: ReferenceLine,
+        ego: EgoMotion,
+        objects: tuple[TrackedObject, ...],
+        lights: list[Lead],
+        stop: bool,
+        way: float = 0.0,
+    ) -> tuple[Situation, tuple[Lead, ...]]:
+        """What the choice of speed along a line depends on, and all leads on it.
+
+        Args:
+            way: lateral offset of the line, where several are looked at.
+        """
+        s_1, d_1 = line.project(ego.odom_se3_base_link[None, :2, 3])
+        s, d, speed = float(s_1[0]), float(d_1[0]), max(ego.speed_mps, 0.0)
+        cap_n = self._cap(line, s)
+        on_line = EgoOnLine(ego.odom_se3_base_link, s, d, self._free_travel(Situation(speed, cap_n)))
+        obstacles = self._lasting(obstacle_leads(objects, on_line, line, self.config.vehicle, self.config.corridor), way)
+        leads = (*(lead for lead in obstacles if not can_wait(lead, speed)), *lights)
+        return Situation(speed, cap_n, strictest(leads), stop=stop or self._arrived(line, s, speed)), leads
 
     def _where_seen(self, objects: tuple[TrackedObject, ...], odom_se3_base_link: Array) -> tuple[TrackedObject, ...]:
         """Put what is out of sight, and has no believable velocity, back to where it was last seen."""
@@ -254,11 +270,16 @@ class Planner:
             placed.append(item)
         return tuple(placed)
 
-    def _lasting(self, leads: list[Lead]) -> list[Lead]:
-        """Leave out what has been foreseen to enter for fewer than ENTERING_FRAMES frames in a row: a flicker of the boxes."""
-        before = self._entering
-        self._entering = {lead.entering: before.get(lead.entering, 0) + 1 for lead in leads if lead.entering is not None}
-        return [lead for lead in leads if lead.entering is None or self._entering[lead.entering] >= ENTERING_FRAMES]
+    def _lasting(self, leads: list[Lead], way: float = 0.0) -> list[Lead]:
+        """Leave out what has been foreseen to enter for fewer than ENTERING_FRAMES frames in a row: a flicker of the boxes.
+
+        Args:
+            way: lateral offset of the way that they are in; each way has a memory of its own.
+        """
+        before = self._entering.get(way, {})
+        now = {lead.entering: before.get(lead.entering, 0) + 1 for lead in leads if lead.entering is not None}
+        self._entering[way] = now
+        return [lead for lead in leads if lead.entering is None or now[lead.entering] >= ENTERING_FRAMES]
 
     def _cap(self, line: ReferenceLine, s_m: float) -> Array:
         """(N,) allowed speed every CAP_SPACING_M from here to the end of the window [m/s]."""
@@ -365,12 +386,12 @@ class Planner:
         return [Lead(max(gap_m, 0.0), 0.0, self.config.light_keep_m, what)] if must_stop else []
 
 
-def _can_wait(lead: Lead, speed_mps: float) -> bool:
+def can_wait(lead: Lead, speed_mps: float) -> bool:
     """Whether something new is so far away that another look costs nothing: most of it is gone in the next frame."""
     return lead.is_new and required_deceleration_mps2(lead, speed_mps, lead.keep_m) < EASY_BRAKING_MPS2
 
 
-def _strictest(leads: tuple[Lead, ...]) -> tuple[Lead, ...]:
+def strictest(leads: tuple[Lead, ...]) -> tuple[Lead, ...]:
     """Of everything that stands, what stops first is enough; of what moves, the nearest four."""
     standing = sorted((lead for lead in leads if lead.speed_mps < STANDING_MPS), key=lambda lead: lead.gap_m - lead.keep_m)
     moving = sorted((lead for lead in leads if lead.speed_mps >= STANDING_MPS), key=lambda lead: lead.gap_m)
