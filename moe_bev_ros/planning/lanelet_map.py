@@ -18,7 +18,7 @@ import numpy as np
 
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.se3 import Array
-from moe_bev_ros.planning.lane_graph import Lane, LaneGraph, TrafficLightElement, resample
+from moe_bev_ros.planning.lane_graph import Lane, LaneGraph, TrafficLightElement
 
 METRES_PER_DEGREE = 111_319.5
 CENTRE_SPACING_M = 1.0
@@ -151,9 +151,16 @@ def _traffic_light(light: Any, centre_m3: Array) -> TrafficLightElement:
     stop = centre_m3[-1, :2]
     if light.stopLine is not None:
         line = _points(light.stopLine)[:, :2]
-        dense = resample(centre_m3[:, :2], 0.25)
-        stop = dense[np.argmin(np.linalg.norm(dense - 0.5 * (line[0] + line[-1]), axis=1))]
+        stop = nearest_on(centre_m3[:, :2], 0.5 * (line[0] + line[-1]))
     return TrafficLightElement(int(light.id), np.asarray(stop, float))
+
+
+def nearest_on(points_k2: Array, xy_2: Array) -> Array:
+    """The place on a line that is nearest to another place."""
+    steps = np.diff(points_k2, axis=0)
+    shares = np.sum((xy_2 - points_k2[:-1]) * steps, axis=1) / np.maximum(np.sum(steps * steps, axis=1), 1e-12)
+    feet = points_k2[:-1] + np.clip(shares, 0.0, 1.0)[:, None] * steps
+    return np.asarray(feet[np.argmin(np.linalg.norm(feet - xy_2, axis=1))])
 
 
 def centre_between(left_k3: Array, right_k3: Array, lane_id: int) -> Array:

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.planning.lanelet_map import load_lane_graph
+from moe_bev_ros.world.lanelet_files import read_network, write_lanelet2
+from moe_bev_ros.world.layouts import LAYOUTS
+from moe_bev_ros.world.network import LineKind, Surface
+
+ORIGIN = (49.0, 8.41)
+
+
+@pytest.mark.parametrize('name', LAYOUTS)
+def test_a_written_network_is_read_back_as_it_was(name, tmp_path):
+    layout = LAYOUTS[name](np.random.default_rng(2))
+    path = tmp_path / 'map.osm'
+    write_lanelet2(layout.network, path, layout.signals)
+    assert [file.name for file in tmp_path.iterdir()] == ['map.osm']
+    expected, graph = layout.network.graph, load_lane_graph(path)
+    assert graph.warnings == ()
+    assert set(graph.lanes) == set(expected.lanes)
+    for lane_id, lane in expected.lanes.items():
+        read = graph.lanes[lane_id]
+        assert np.abs(in_pieces(read.centre_m3) - in_pieces(lane.centre_m3)).max() < 0.01
+        assert set(read.successors) == set(lane.successors)
+        assert (read.left, read.right) == (lane.left, lane.right)
+        assert read.speed_limit_mps == pytest.approx(lane.speed_limit_mps)
+        assert [light.element_id for light in read.traffic_lights] == [light.element_id for light in lane.traffic_lights]
+        for one, other in zip(read.traffic_lights, lane.traffic_lights):
+            assert np.linalg.norm(one.stop_xy_2 - other.stop_xy_2) < 0.01
+
+
+def test_crossings_dividers_and_stop_lines_come_back(tmp_path):
+    layout = LAYOUTS['junction'](np.random.default_rng(0))
+    path = tmp_path / 'map.osm'
+    write_lanelet2(layout.network, path, layout.signals)
+    network = read_network(path)
+    for read, crossing in zip(network.crossings, layout.network.crossings, strict=True):
+        assert np.abs(np.concatenate([read.start_2 - crossing.start_2, read.end_2 - crossing.end_2])).max() < 0.01
+        assert read.width_m == pytest.approx(crossing.width_m, abs=0.01)
+    kinds = [line.kind for line in network.lines]
+    assert kinds.count(LineKind.STOP) == 4
+    assert kinds.count(LineKind.DASHED) >= 4
+    assert {area.surface for area in network.areas} == {Surface.FOREGROUND, Surface.PAVEMENT, Surface.KERB, Surface.ASPHALT}
+    for way in network.walkways:
+        centres = np.concatenate([lane.centre_m3[:, :2] for lane in network.graph.lanes.values()])
+        assert np.linalg.norm(way[:, None] - centres[None], axis=2).min() > 2.0
+
+
+def test_a_recorded_map_becomes_a_network(data_dir):
+    network = read_network(data_dir / 'maps' / 'mapping_example.osm', ORIGIN)
+    assert len(network.borders) == len(network.graph.lanes) > 300
+    assert len(network.crossings) == 8
+    assert {line.kind for line in network.lines} == {LineKind.SOLID, LineKind.DASHED, LineKind.STOP}
+    assert len(network.walkways) > 20
+
+
+def test_a_map_without_lanes_is_named(tmp_path):
+    path = tmp_path / 'empty.osm'
+    path.write_text('<?xml version="1.0"?>\n<osm version="0.6"><node id="1" lat="0" lon="0"/></osm>\n')
+    with pytest.raises(InputError, match=r'empty\.osm.*none that a car may use; check subtype'):
+        read_network(path, (0.0, 0.0))
+
+
+def test_a_full_folder_leaves_no_map_behind(tmp_path):
+    network = LAYOUTS['street'](np.random.default_rng(0)).network
+    with pytest.raises(FileNotFoundError):
+        write_lanelet2(network, tmp_path / 'missing' / 'map.osm')
+
+
+def in_pieces(points_m3: np.ndarray) -> np.ndarray:
+    s_m = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points_m3, axis=0), axis=1))])
+    return np.column_stack([np.interp(np.linspace(0.0, s_m[-1], 50), s_m, column) for column in points_m3.T])
