@@ -189,7 +189,10 @@ def _static_transforms(folder: FrameFolder, stamp_ns: int) -> Any:
 def _image_message(image: RecordedImage, frame_id: str, *, compressed: bool) -> tuple[Any, tuple[int, int]]:
     """The message and the (width, height) of the image."""
     header = _header(image.stamp_ns, frame_id)
-    encoded = np.fromfile(image.path, np.uint8)
+    try:
+        encoded = np.fromfile(image.path, np.uint8)
+    except OSError as err:
+        raise InputError(f'{image.path}: {err.strerror}; the recording is not complete') from err
     pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     if pixels is None:
         raise InputError(f'{image.path}: cannot be decoded as an image')

@@ -110,11 +110,11 @@ class NuscenesTree:
         """
         if not split:
             return tuple(self.index.scenes)
-        names = self._own_splits.get(split)
+        names = self.own_splits.get(split)
         if names is None:
             names = _official_splits().get(split)
         if names is None:
-            known = ', '.join((*self._own_splits, *_official_splits()))
+            known = ', '.join((*self.own_splits, *_official_splits()))
             raise InputError(f'{self.index.folder}/splits.json: no split {split!r}; there are {known}')
         here = tuple(name for name in names if name in self.index.scenes)
         if not here:
@@ -200,7 +200,8 @@ class NuscenesTree:
             loader.close()
 
     @cached_property
-    def _own_splits(self) -> dict[str, list[str]]:
+    def own_splits(self) -> dict[str, list[str]]:
+        """Scenes by split, as the tree says; the official splits are known beside."""
         path = self.index.folder / 'splits.json'
         try:
             return json.loads(path.read_bytes()) if path.is_file() else {}

@@ -1,6 +1,7 @@
 import os
 
 import pytest
+from datasets.small_tree import write_small_tree
 
 from moe_bev_ros.cli import main
 
@@ -22,3 +23,14 @@ def test_recorded_frames_become_a_bag_and_what_was_made_up_is_said(tmp_path, dat
 def test_a_missing_folder_is_an_error_and_no_traceback(argv, capsys):
     assert main(argv) == 2
     assert 'absent' in capsys.readouterr().err
+
+
+def test_a_scene_of_a_tree_becomes_a_bag_and_a_tree_again(tmp_path, capsys):
+    root = write_small_tree(tmp_path / 'tree')
+    bag, back = str(tmp_path / 'bag'), str(tmp_path / 'back')
+    assert main(['bag', 'from-tree', str(root), bag, '--scene', 'world-1000000', '--compressed']) == 0
+    assert '16  /sensing/lidar/lidar_top/points' in capsys.readouterr().out
+    assert main(['bag', 'to-tree', bag, '--out', back]) == 0
+    assert 'scene bag' in capsys.readouterr().out
+    assert main(['bag', 'from-tree', str(root), bag, '--scene', 'world-1000000']) == 2
+    assert 'exists already' in capsys.readouterr().err
