@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nav_msgs.msg import Odometry
+from rclpy.serialization import deserialize_message
+
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.frame import EgoMotion
 from moe_bev_ros.core.objects import Scene
 from moe_bev_ros.datasets.bag_reader import BagReader
-from moe_bev_ros.datasets.ros_types import ensure_type, type_store
+from moe_bev_ros.msg import Objects
 from moe_bev_ros.nodes.convert import ego_from_msg, scene_from_msg
 from moe_bev_ros.perception.motion_compensation import OdometryBuffer
 
@@ -27,16 +30,14 @@ def objects_of_bag(path: Path | str, topic: str = '') -> list[tuple[int, EgoMoti
     with BagReader(path) as bag:
         objects = topic or _only_topic(bag, path)
         odometry = [item.name for item in bag.topics.values() if item.type_name == ODOMETRY_TYPE][:1]
-        ensure_type(OBJECTS_TYPE)
         buffer, newest_ns = OdometryBuffer(), 0
         waiting: list[Scene] = []
         result: list[tuple[int, EgoMotion | None, Scene]] = []
         for message in bag.messages((objects, *odometry)):
-            values = type_store().deserialize_cdr(message.data, bag.topics[message.topic].type_name)
             if message.topic == objects:
-                waiting.append(scene_from_msg(values))
+                waiting.append(scene_from_msg(deserialize_message(message.data, Objects)))
                 continue
-            ego = ego_from_msg(values)
+            ego = ego_from_msg(deserialize_message(message.data, Odometry))
             buffer.add(ego)
             newest_ns = ego.stamp_ns
             while waiting and newest_ns >= waiting[0].stamp_ns:
