@@ -1,4 +1,4 @@
-"""How high the ground is: a grid of heights, flat unless a scenario says otherwise."""
+"""How high the ground is: a grid of heights, flat unless a scenario draws hills."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moe_bev_ros.core.se3 import Array
+
+FLAT_SHARE = 0.4
+NUM_WAVES = 6
+WAVELENGTHS_M = (80.0, 200.0)
 
 
 @dataclass(frozen=True)
@@ -60,3 +64,27 @@ class Terrain:
         pose[:3, 0], pose[:3, 1], pose[:3, 2] = ahead, np.cross(up, ahead), up
         pose[:3, 3] = x, y, here
         return pose
+
+
+def rolling_terrain(rng: np.random.Generator, box: tuple[float, float, float, float], max_grade: float = 0.05) -> Terrain:
+    """Smooth hills: plane waves that run in all directions; flat for a share of the draws.
+
+    Args:
+        box: x0, y0, x1, y1 in map [m], as `RoadNetwork.box`.
+        max_grade: bound of the steepest slope; hills are between a quarter as steep and as steep.
+    """
+    if rng.uniform() < FLAT_SHARE:
+        return Terrain.flat()
+    x0, y0, x1, y1 = box
+    cell = 4.0
+    x = x0 + cell * np.arange(int(np.ceil((x1 - x0) / cell)) + 1)
+    y = y0 + cell * np.arange(int(np.ceil((y1 - y0) / cell)) + 1)
+    wavelengths, angles = rng.uniform(*WAVELENGTHS_M, NUM_WAVES), rng.uniform(0.0, 2 * np.pi, NUM_WAVES)
+    phases, steepness = rng.uniform(0.0, 2 * np.pi, NUM_WAVES), rng.uniform(0.4, 1.0, NUM_WAVES)
+    heights = np.zeros((len(y), len(x)))
+    for length, angle, phase, steep in zip(wavelengths, angles, phases, steepness):
+        along = np.cos(angle) * x[None, :] + np.sin(angle) * y[:, None]
+        heights += steep * length * np.sin(2 * np.pi * along / length + phase)
+    steps_y, steps_x = np.diff(heights, axis=0)[:, :-1] / cell, np.diff(heights, axis=1)[:-1] / cell
+    heights *= max_grade * rng.uniform(0.25, 1.0) / float(np.hypot(steps_x, steps_y).max())
+    return Terrain((heights - np.median(heights)).astype(np.float32), (x0, y0), cell)
