@@ -43,6 +43,11 @@ AMBER: Colour = (255, 176, 40)
 PLATE: Colour = (238, 238, 230)
 
 
+def gloss(colour: Colour) -> float:
+    """Share of laser light that a painted body of this colour sends back; dark paint sends next to none."""
+    return 0.1 + 0.35 * sum(colour) / 765.0
+
+
 def choose(rng: np.random.Generator, values: tuple[Choice, ...]) -> Choice:
     """One of several, each as likely."""
     return values[int(rng.integers(len(values)))]
@@ -93,11 +98,11 @@ class Mould:
         """Panes that span these shares."""
         return self.part(x, y, z, GLASS, 0.2, shape, Texture.GLASS)
 
-    def wheels(self, x: tuple[float, ...], radius_m: float, width_m: float) -> tuple[Part, ...]:
-        """A pair of wheels at each of these shares of the length, flush with the sides; they stay within the box."""
+    def wheels(self, x: tuple[float, ...], radius_m: float, width_m: float, inset: float = 1.0) -> tuple[Part, ...]:
+        """A pair of wheels at each of these shares of the length, flush with sides at ``inset`` of the width."""
         radius = min(radius_m, 0.45 * self.height_m, 0.25 * self.length_m)
         width = min(width_m, 0.4 * self.width_m)
-        side = 0.5 * (self.width_m - width)
+        side = 0.5 * (inset * self.width_m - width)
         reach = 0.5 * self.length_m - radius
         return tuple(
             Part((float(np.clip(0.5 * share * self.length_m, -reach, reach)), y, radius), (2 * radius, width, 2 * radius),
@@ -106,10 +111,14 @@ class Mould:
             for y in (side, -side)
         )  # fmt: skip
 
+    def mirrors(self, x: Span, z: Span, inner: float) -> tuple[Part, ...]:
+        """A mirror on each side, from this share of the width outwards; boxes are drawn around them."""
+        return tuple(self.part(x, y, z, BLACK, 0.2) for y in ((inner, 1.0), (-1.0, -inner)))
+
     def lamps(self, z: float, glow: float = 0.6, front: float = 1.0) -> tuple[Part, ...]:
         """Head lamps in front, red lamps and a number plate behind, at this share of the height."""
         low, high, deep = z - 0.05, z + 0.05, 0.12 / self.length_m
-        sides: tuple[Span, ...] = ((0.56, 0.94), (-0.94, -0.56))
+        sides: tuple[Span, ...] = ((0.5, 0.86), (-0.86, -0.5))
         head = tuple(self.part((front - deep, front), y, (low, high), HEADLAMP, 0.6, glow=glow) for y in sides)
         tail = tuple(self.part((-1.0, deep - 1.0), y, (low, high + 0.04), TAIL_LAMP, 0.8, glow=0.8 * glow) for y in sides)
         plate = self.part((-1.0, deep - 1.0), (-0.26, 0.26), (low - 0.07, low), PLATE, 0.95)

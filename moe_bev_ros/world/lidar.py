@@ -113,7 +113,7 @@ def _echo(parts_pk: Array, p: int, f: Array, t: float, slope: float) -> float:
     ux, uy, uz = to_unit(part, x - part[CX], y - part[CY], f[FZ] + t * slope - part[CZ])
     nx, ny, nz = normal(part, ux, uy, uz)
     facing = abs(nx * f[FDX] + ny * f[FDY] + nz * slope) / np.sqrt(1.0 + slope * slope)
-    through = 0.35 if int(part[TEXTURE]) == 3 else 1.0  # most of the light goes through a pane
+    through = 0.1 if int(part[TEXTURE]) == 3 else 1.0  # most of the light goes through a pane
     return part[REFLECTIVITY] * (0.35 + 0.65 * facing) * through
 
 
@@ -141,10 +141,11 @@ def collect_points(
             flat = t / np.sqrt(1.0 + slope * slope)
             if p >= 0:
                 echo = _echo(parts_pk, p, f, flat, slope)
+                lost = limits_3[2] + 0.9 * max(0.0, 1.0 - echo / (0.08 + 0.2 * t / limits_3[0]))
             else:
                 x, y = f[FX] + flat * f[FDX], f[FY] + flat * f[FDY]
                 echo = _ground_reflectivity(texels_p4, size_2, frame_3, x, y) * (0.25 + 0.75 * abs(slope))
-            lost = limits_3[2] + 0.6 * max(0.0, t / limits_3[0] - 0.35) * (1.0 - min(1.0, 4.0 * echo))
+                lost = limits_3[2] + 0.6 * max(0.0, t / limits_3[0] - 0.35) * (1.0 - min(1.0, 4.0 * echo))
             if noise(seed, c, 4 * b) < lost:
                 continue
             spread = noise(seed, c, 4 * b + 1) + noise(seed, c, 4 * b + 2) + noise(seed, c, 4 * b + 3) - 1.5

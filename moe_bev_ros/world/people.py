@@ -39,21 +39,23 @@ def upright(mould: Mould, rng: np.random.Generator, stride: float) -> tuple[Part
     """
     shirt, trousers, skin, hair = _shirt(mould, rng), choose(rng, TROUSERS), choose(rng, SKIN), choose(rng, HAIR)
     left = 1.0 if rng.uniform() < 0.5 else -1.0
-    thick, long = min(0.9, 0.18 / mould.length_m), min(1.0, 0.28 / mould.length_m)
+    thick, long = min(0.9, 0.14 / mould.length_m), min(1.0, 0.28 / mould.length_m)
+    trunk = min(0.8, 0.24 / mould.length_m)
     parts = [
-        mould.part((-max(thick, 0.4), max(thick, 0.4)), (-0.68, 0.68), (0.47, 0.86), shirt, 0.35, Shape.CYLINDER),
+        mould.part((-trunk, trunk), (-0.52, 0.52), (0.47, 0.86), shirt, 0.35, Shape.CYLINDER),
         *_head(mould, 0.05, (0.86, 1.0), skin, hair),
     ]
     for side in (1.0, -1.0):
         foot = (1.0 - long) * side * left
         shin, thigh, hand = 0.85 * stride * foot, 0.45 * stride * foot, -0.6 * stride * foot
-        y: Span = (0.06, 0.54) if side > 0 else (-0.54, -0.06)
-        arm: Span = (0.64, 1.0) if side > 0 else (-1.0, -0.64)
+        y: Span = (0.08, 0.4) if side > 0 else (-0.4, -0.08)
+        arm, hand_y = ((0.54, 0.76), (0.7, 0.94)) if side > 0 else ((-0.76, -0.54), (-0.94, -0.7))
         parts += [
-            mould.part((thigh - 1.2 * thick, thigh + 1.2 * thick), y, (0.24, 0.5), trousers, 0.25, Shape.CYLINDER),
+            mould.part((thigh - 1.1 * thick, thigh + 1.1 * thick), y, (0.24, 0.5), trousers, 0.25, Shape.CYLINDER),
             mould.part((shin - thick, shin + thick), y, (0.02, 0.27), trousers, 0.25, Shape.CYLINDER),
             mould.part((foot - long, foot + long), y, (0.0, 0.06), BLACK, 0.2),
-            mould.part((hand - 0.7 * thick, hand + 0.7 * thick), arm, (0.42, 0.82), shirt, 0.35, Shape.CYLINDER),
+            mould.part((0.4 * hand - 0.6 * thick, 0.4 * hand + 0.6 * thick), arm, (0.6, 0.83), shirt, 0.35, Shape.CYLINDER),
+            mould.part((hand - 0.5 * thick, hand + 0.5 * thick), hand_y, (0.42, 0.62), shirt, 0.35, Shape.CYLINDER),
         ]
     return tuple(parts)
 

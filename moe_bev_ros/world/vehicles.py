@@ -17,6 +17,7 @@ from moe_bev_ros.world.body_parts import (
     Mould,
     Span,
     choose,
+    gloss,
 )
 from moe_bev_ros.world.scene import Colour, Part, Shape, Texture
 
@@ -27,21 +28,27 @@ MACHINES: tuple[Colour, ...] = ((240, 180, 24), (236, 140, 30), (250, 200, 40))
 
 
 def _passenger(mould: Mould, colour: Colour, cabin: Span, belt: float, hood: Span | None = None) -> tuple[Part, ...]:
-    """Hull, glass cabin and roof above it, bumpers, wheels and lamps; ``hood`` is the part of the hull that is lower."""
-    low = 0.24 / mould.height_m
+    """Hull, glass cabin and roof above it, bumpers with rounded corners, mirrors, wheels and lamps.
+
+    Args:
+        hood: share of the length from which on the hull is lower, and its height there.
+    """
+    low, shine = 0.26 / mould.height_m, gloss(colour)
     middle, half = 0.5 * (cabin[0] + cabin[1]), 0.5 * (cabin[1] - cabin[0])
-    hull = hood or (0.98, 0.98)
+    hull = hood or (0.93, 0.93)
     parts = [
-        mould.part((-0.98, hull[0]), (-0.985, 0.985), (low, belt), colour, 0.45),
-        mould.glass(cabin, (-0.95, 0.95), (belt, 0.97), Shape.CABIN),
-        mould.part((middle - 0.68 * half, middle + 0.68 * half), (-0.79, 0.79), (0.95, 1.0), colour, 0.45),
-        mould.part((0.9, 1.0), (-0.97, 0.97), (0.15, 0.32), BLACK, 0.2),
-        mould.part((-1.0, -0.9), (-0.97, 0.97), (0.15, 0.32), BLACK, 0.2),
-        *mould.wheels((0.6, -0.6), 0.33, 0.22),
-        *mould.lamps(0.42),
+        mould.part((-0.93, hull[0]), (-0.91, 0.91), (low, belt), colour, shine),
+        mould.glass(cabin, (-0.86, 0.86), (belt, 0.96), Shape.CABIN),
+        mould.part((middle - 0.66 * half, middle + 0.66 * half), (-0.69, 0.69), (0.94, 1.0), colour, shine),
+        mould.part((0.9, 0.985), (-0.8, 0.8), (0.16, 0.36), BLACK, 0.2),
+        mould.part((-0.985, -0.9), (-0.8, 0.8), (0.16, 0.36), BLACK, 0.2),
+        mould.part((-0.96, -0.9), (-0.84, 0.84), (0.34, belt), colour, shine),
+        *mould.mirrors((middle + 0.7 * half, middle + 0.76 * half), (belt, belt + 0.07), 0.9),
+        *mould.wheels((0.6, -0.6), 0.33, 0.22, 0.93),
+        *mould.lamps(0.42, front=0.96),
     ]
     if hood is not None:
-        parts.append(mould.part((hood[0], 0.98), (-0.975, 0.975), (low, hood[1]), colour, 0.45))
+        parts.append(mould.part((hood[0], 0.94), (-0.9, 0.9), (low, hood[1]), colour, shine))
     return tuple(parts)
 
 
@@ -51,44 +58,47 @@ def sedan(mould: Mould, rng: np.random.Generator) -> tuple[Part, ...]:
 
 
 def _hatchback(mould: Mould, rng: np.random.Generator) -> tuple[Part, ...]:
-    return _passenger(mould, mould.paint(rng), (-0.98, 0.56), 0.57, (0.5, 0.54))
+    return _passenger(mould, mould.paint(rng), (-0.95, 0.56), 0.57, (0.5, 0.52))
 
 
 def _suv(mould: Mould, rng: np.random.Generator) -> tuple[Part, ...]:
     colour = mould.paint(rng)
-    rails = tuple(mould.part((-0.55, 0.25), y, (0.97, 1.0), STEEL, 0.5) for y in ((0.66, 0.74), (-0.74, -0.66)))
-    return (*_passenger(mould, colour, (-1.0, 0.5), 0.6), *rails)
+    rails = tuple(mould.part((-0.55, 0.25), y, (0.97, 1.0), STEEL, 0.5) for y in ((0.6, 0.68), (-0.68, -0.6)))
+    return (*_passenger(mould, colour, (-0.96, 0.5), 0.59), *rails)
 
 
 def _van(mould: Mould, rng: np.random.Generator) -> tuple[Part, ...]:
     colour = mould.paint(rng)
-    low = 0.24 / mould.height_m
+    low, shine = 0.26 / mould.height_m, gloss(colour)
     return (
-        mould.part((-1.0, 0.58), (-0.985, 0.985), (low, 0.98), colour, 0.45),
-        mould.part((0.58, 0.98), (-0.98, 0.98), (low, 0.52), colour, 0.45),
-        mould.glass((0.3, 0.9), (-0.96, 0.96), (0.52, 0.94), Shape.CABIN),
-        *(mould.part((0.2, 0.52), y, (0.58, 0.86), GLASS, 0.2, texture=Texture.GLASS) for y in ((0.985, 1.0), (-1.0, -0.985))),
-        mould.part((-0.96, 0.5), (-0.96, 0.96), (0.98, 1.0), colour, 0.45),
-        mould.part((0.9, 1.0), (-0.97, 0.97), (0.13, 0.26), BLACK, 0.2),
-        *mould.wheels((0.62, -0.6), 0.34, 0.24),
-        *mould.lamps(0.36),
+        mould.part((-0.97, 0.56), (-0.91, 0.91), (low, 0.97), colour, shine),
+        mould.part((0.56, 0.95), (-0.88, 0.88), (low, 0.52), colour, shine),
+        mould.glass((0.3, 0.9), (-0.87, 0.87), (0.52, 0.93), Shape.CABIN),
+        *(mould.glass((0.2, 0.5), y, (0.58, 0.84)) for y in ((0.9, 0.92), (-0.92, -0.9))),
+        mould.part((-0.9, 0.45), (-0.84, 0.84), (0.97, 1.0), colour, shine),
+        mould.part((0.9, 0.985), (-0.8, 0.8), (0.14, 0.3), BLACK, 0.2),
+        mould.part((-0.99, -0.95), (-0.84, 0.84), (0.14, 0.24), BLACK, 0.2),
+        *mould.mirrors((0.6, 0.64), (0.52, 0.6), 0.88),
+        *mould.wheels((0.62, -0.6), 0.34, 0.24, 0.93),
+        *mould.lamps(0.36, front=0.97),
     )
 
 
 def _pickup(mould: Mould, rng: np.random.Generator) -> tuple[Part, ...]:
     colour = mould.paint(rng)
-    low = 0.28 / mould.height_m
-    bed = tuple(mould.part((-0.98, -0.24), y, (0.44, 0.6), colour, 0.45) for y in ((0.9, 1.0), (-1.0, -0.9)))
+    low, shine = 0.3 / mould.height_m, gloss(colour)
+    bed = tuple(mould.part((-0.95, -0.24), y, (0.44, 0.58), colour, shine) for y in ((0.82, 0.91), (-0.91, -0.82)))
     return (
-        mould.part((-0.24, 0.98), (-0.985, 0.985), (low, 0.58), colour, 0.45),
-        mould.part((-0.98, -0.24), (-0.98, 0.98), (low, 0.44), colour, 0.45),
+        mould.part((-0.24, 0.94), (-0.91, 0.91), (low, 0.56), colour, shine),
+        mould.part((-0.95, -0.24), (-0.9, 0.9), (low, 0.44), colour, shine),
         *bed,
-        mould.part((-1.0, -0.95), (-0.96, 0.96), (0.4, 0.6), colour, 0.45),
-        mould.glass((-0.26, 0.52), (-0.95, 0.95), (0.58, 0.97), Shape.CABIN),
-        mould.part((-0.12, 0.38), (-0.79, 0.79), (0.95, 1.0), colour, 0.45),
-        mould.part((0.94, 1.0), (-0.97, 0.97), (0.16, 0.34), STEEL, 0.4),
-        *mould.wheels((0.62, -0.6), 0.39, 0.26),
-        *mould.lamps(0.46),
+        mould.part((-0.97, -0.94), (-0.88, 0.88), (0.4, 0.58), colour, shine),
+        mould.glass((-0.26, 0.52), (-0.86, 0.86), (0.56, 0.96), Shape.CABIN),
+        mould.part((-0.12, 0.38), (-0.69, 0.69), (0.94, 1.0), colour, shine),
+        mould.part((0.93, 0.985), (-0.84, 0.84), (0.16, 0.34), STEEL, 0.4),
+        *mould.mirrors((0.34, 0.38), (0.56, 0.64), 0.9),
+        *mould.wheels((0.62, -0.6), 0.39, 0.26, 0.94),
+        *mould.lamps(0.44, front=0.96),
     )
 
 
@@ -162,16 +172,18 @@ def _bus_sides(mould: Mould, x: Span, colour: Colour) -> tuple[Part, ...]:
     """Lower panels, a band of windows, a roof."""
     low = 0.32 / mould.height_m
     return (
-        mould.part(x, (-0.985, 0.985), (low, 0.4), colour, 0.45),
+        mould.part(x, (-0.985, 0.985), (low, 0.4), colour, gloss(colour)),
         mould.glass(x, (-0.98, 0.98), (0.4, 0.8)),
-        mould.part(x, (-1.0, 1.0), (0.8, 0.97), colour, 0.45),
+        mould.part(x, (-1.0, 1.0), (0.8, 0.97), colour, gloss(colour)),
     )
 
 
 def _bus_ends(mould: Mould, colour: Colour) -> tuple[Part, ...]:
-    pillars = tuple(mould.part((x, x + 0.012), (-1.0, 1.0), (0.4, 0.8), colour, 0.45) for x in (-0.72, -0.4, 0.1, 0.42, 0.7))
+    pillars = tuple(
+        mould.part((x, x + 0.012), (-1.0, 1.0), (0.4, 0.8), colour, gloss(colour)) for x in (-0.72, -0.4, 0.1, 0.42, 0.7)
+    )
     return (
-        mould.part((-1.0, -0.985), (-0.98, 0.98), (0.12, 0.95), colour, 0.45),
+        mould.part((-1.0, -0.985), (-0.98, 0.98), (0.12, 0.95), colour, gloss(colour)),
         mould.glass((0.985, 1.0), (-0.94, 0.94), (0.34, 0.82)),
         mould.part((0.985, 1.0), (-0.7, 0.7), (0.84, 0.94), AMBER, 0.3, glow=0.8),
         mould.part((-0.7, -0.3), (-0.6, 0.6), (0.97, 1.0), STEEL, 0.4),
@@ -228,7 +240,7 @@ def _machine_cabin(mould: Mould, x: Span, y: Span, z: Span, colour: Colour) -> t
     middle = 0.5 * (x[0] + x[1])
     return (
         mould.glass(x, y, (z[0], z[1] - 2 * beacon)),
-        mould.part(x, y, (z[1] - 2 * beacon, z[1] - beacon), colour, 0.45),
+        mould.part(x, y, (z[1] - 2 * beacon, z[1] - beacon), colour, gloss(colour)),
         mould.part((middle - 0.03, middle + 0.03), (y[0], y[0] + 0.12), (z[1] - beacon, z[1]), AMBER, 0.5, glow=1.0),
     )
 
@@ -238,12 +250,12 @@ def _excavator(mould: Mould, rng: np.random.Generator) -> tuple[Part, ...]:
     tracks = tuple(mould.part((-0.86, 0.4), y, (0.0, 0.28), BLACK, 0.15) for y in ((0.6, 1.0), (-1.0, -0.6)))
     return (
         *tracks,
-        mould.part((-0.95, 0.3), (-0.9, 0.9), (0.32, 0.58), colour, 0.45),
+        mould.part((-0.95, 0.3), (-0.9, 0.9), (0.32, 0.58), colour, gloss(colour)),
         mould.part((-1.0, -0.6), (-0.95, 0.95), (0.34, 0.66), STEEL, 0.35, texture=Texture.STRIPES),
         *_machine_cabin(mould, (-0.2, 0.3), (0.05, 0.85), (0.56, 0.92), colour),
-        mould.part((0.1, 0.42), (-0.35, -0.05), (0.55, 0.9), colour, 0.45),
-        mould.part((0.3, 0.78), (-0.33, -0.07), (0.84, 1.0), colour, 0.45),
-        mould.part((0.72, 0.86), (-0.3, -0.1), (0.3, 0.92), colour, 0.45),
+        mould.part((0.1, 0.42), (-0.35, -0.05), (0.55, 0.9), colour, gloss(colour)),
+        mould.part((0.3, 0.78), (-0.33, -0.07), (0.84, 1.0), colour, gloss(colour)),
+        mould.part((0.72, 0.86), (-0.3, -0.1), (0.3, 0.92), colour, gloss(colour)),
         mould.part((0.62, 1.0), (-0.6, 0.2), (0.04, 0.3), STEEL, 0.35),
     )
 
@@ -251,9 +263,9 @@ def _excavator(mould: Mould, rng: np.random.Generator) -> tuple[Part, ...]:
 def _loader(mould: Mould, rng: np.random.Generator) -> tuple[Part, ...]:
     colour = choose(rng, MACHINES)
     return (
-        mould.part((-1.0, -0.1), (-0.8, 0.8), (0.28, 0.62), colour, 0.45),
+        mould.part((-1.0, -0.1), (-0.8, 0.8), (0.28, 0.62), colour, gloss(colour)),
         mould.part((-1.0, -0.96), (-0.75, 0.75), (0.3, 0.6), BLACK, 0.3, texture=Texture.STRIPES),
-        mould.part((-0.1, 0.4), (-0.6, 0.6), (0.28, 0.5), colour, 0.45),
+        mould.part((-0.1, 0.4), (-0.6, 0.6), (0.28, 0.5), colour, gloss(colour)),
         *_machine_cabin(mould, (-0.3, 0.12), (-0.55, 0.55), (0.55, 1.0), colour),
         *(mould.part((0.3, 0.74), y, (0.3, 0.46), colour, 0.4) for y in ((0.3, 0.46), (-0.46, -0.3))),
         mould.part((0.7, 1.0), (-1.0, 1.0), (0.04, 0.4), STEEL, 0.35),
@@ -265,9 +277,9 @@ def _loader(mould: Mould, rng: np.random.Generator) -> tuple[Part, ...]:
 def _crane(mould: Mould, rng: np.random.Generator) -> tuple[Part, ...]:
     colour = choose(rng, MACHINES)
     return (
-        mould.part((-0.96, 0.96), (-0.95, 0.95), (0.18, 0.42), colour, 0.45),
+        mould.part((-0.96, 0.96), (-0.95, 0.95), (0.18, 0.42), colour, gloss(colour)),
         *_machine_cabin(mould, (0.62, 0.98), (-0.9, 0.3), (0.42, 0.82), colour),
-        mould.part((-0.9, -0.3), (-0.8, 0.8), (0.42, 0.72), colour, 0.45),
+        mould.part((-0.9, -0.3), (-0.8, 0.8), (0.42, 0.72), colour, gloss(colour)),
         mould.part((-1.0, -0.86), (-0.95, 0.95), (0.42, 0.7), (60, 60, 62), 0.35, texture=Texture.STRIPES),
         mould.part((-0.8, 0.98), (-0.18, 0.18), (0.86, 1.0), (236, 236, 230), 0.45),
         mould.part((0.9, 0.98), (-0.08, 0.08), (0.5, 0.88), BLACK, 0.3),
