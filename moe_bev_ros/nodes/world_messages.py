@@ -19,7 +19,6 @@ from moe_bev_ros.nodes.convert import BASE_LINK, header, object_to_msg, pose_to_
 from moe_bev_ros.world.rig import CameraMount, Rig
 from moe_bev_ros.world.scene import Actor
 from moe_bev_ros.world.simulation import Truth
-from moe_bev_ros.world.vehicle import VehicleState
 
 MAP = 'map'
 # Layout of the points: 16-bit ring, and two bytes of padding so that the time lies on a multiple of four.
@@ -83,16 +82,11 @@ def points_to_cloud(points_n6: NDArray[np.float32], frame_id: str, stamp_ns: int
     )
 
 
-def pose_of(ego: VehicleState) -> Array:
-    """``map_SE3_base_link``."""
-    return se3_from_xy_yaw(ego.x, ego.y, ego.yaw_rad)
-
-
-def odometry_to_msg(ego: VehicleState, yaw_rate_radps: float, stamp_ns: int) -> Odometry:
+def odometry_to_msg(map_se3_base_link: Array, speed_mps: float, yaw_rate_radps: float, stamp_ns: int) -> Odometry:
     """Where the vehicle is and how it moves."""
     message = Odometry(header=header(stamp_ns, MAP), child_frame_id=BASE_LINK)
-    message.pose.pose = pose_to_msg(pose_of(ego))
-    message.twist.twist.linear.x = ego.speed_mps
+    message.pose.pose = pose_to_msg(map_se3_base_link)
+    message.twist.twist.linear.x = speed_mps
     message.twist.twist.angular.z = yaw_rate_radps
     return message
 
@@ -133,11 +127,11 @@ def goal_to_msg(goal_3: tuple[float, float, float], stamp_ns: int) -> PoseStampe
     return PoseStamped(header=header(stamp_ns, MAP), pose=pose_to_msg(se3_from_xy_yaw(*goal_3)))
 
 
-def truth_to_msg(truth: Truth, stamp_ns: int, frames: int, commands: int) -> m.WorldTruth:
+def truth_to_msg(truth: Truth, map_se3_base_link: Array, stamp_ns: int, frames: int, commands: int) -> m.WorldTruth:
     """What really is, for the scorer."""
     return m.WorldTruth(
         header=header(stamp_ns, MAP),
-        ego_pose=pose_to_msg(pose_of(truth.ego)),
+        ego_pose=pose_to_msg(map_se3_base_link),
         ego_speed=truth.ego.speed_mps,
         distance=truth.distance_m,
         collisions=truth.collisions,

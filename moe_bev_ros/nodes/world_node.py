@@ -32,6 +32,7 @@ from moe_bev_ros.nodes.params import param
 from moe_bev_ros.runtime.environment import config_dir
 from moe_bev_ros.srv import ResetWorld
 from moe_bev_ros.world.rig import Rig
+from moe_bev_ros.world.scenario import STREET, draw_scenario
 from moe_bev_ros.world.simulation import STEP_NS, World
 from moe_bev_ros.world.vehicle import FULL_BRAKE
 
@@ -51,6 +52,7 @@ class WorldParams:
     """Parameters of world_node."""
 
     seed: int = param(1, 'which world', low=0, read_only=True)
+    scenario_kind: str = param('', "kind of scenario, as cut_in or roundabout; empty: the demo's street", read_only=True)
     realtime: bool = param(False, 'run on the wall clock instead of waiting for every command', read_only=True)
     lockstep_timeout_s: float = param(1.0, 'wait this long for the command of a frame, wall time [s]', low=0.05, high=600.0)
     duration_s: float = param(0.0, 'send no sensor frames after this much simulated time; 0: without end [s]', low=0.0)
@@ -123,7 +125,8 @@ class WorldNode(StackNode[WorldParams]):
     def _make_world(self, seed: int) -> None:
         if self._world is not None:
             self._world.close()
-        self._world = World(seed, self._pedals, self._rig, Vehicle(), self.params.threads)
+        scenario = draw_scenario(seed, self.params.scenario_kind or STREET)
+        self._world = World(scenario, self._pedals, self._rig, Vehicle(), self.params.threads)
         self._world.sense()
         self._phase = Phase.STACK
         self._start_ns = self._world.stamp_ns
@@ -237,8 +240,10 @@ class WorldNode(StackNode[WorldParams]):
     def _send_motion(self) -> None:
         world = self._the_world
         stamp_ns = world.stamp_ns
-        self._odometry_out.publish(wm.odometry_to_msg(world.ego, world.yaw_rate_radps, stamp_ns))
-        pose = wm.transform_to_msg(wm.pose_of(world.ego), wm.MAP, BASE_LINK, stamp_ns)
+        self._odometry_out.publish(
+            wm.odometry_to_msg(world.map_se3_base_link, world.ego.speed_mps, world.yaw_rate_radps, stamp_ns)
+        )
+        pose = wm.transform_to_msg(world.map_se3_base_link, wm.MAP, BASE_LINK, stamp_ns)
         self._tf_out.publish(TFMessage(transforms=[pose]))
 
     def _send_frame(self) -> None:
@@ -271,7 +276,9 @@ class WorldNode(StackNode[WorldParams]):
 
     def _send_truth(self) -> None:
         world = self._the_world
-        self._truth_out.publish(wm.truth_to_msg(world.truth(), world.stamp_ns, self._frames, self._commands))
+        self._truth_out.publish(
+            wm.truth_to_msg(world.truth(), world.map_se3_base_link, world.stamp_ns, self._frames, self._commands)
+        )
 
     @property
     def _the_world(self) -> World:

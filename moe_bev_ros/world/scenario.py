@@ -1,32 +1,36 @@
-"""From a seed to a street with something to stop for: a light, somebody crossing, and a car that stands in the lane."""
+"""From a seed to a run: where it is, who is there and does what, which weather it has, where the ego begins and shall go."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from moe_bev_ros.world import actors, props
-from moe_bev_ros.world.conditions import Condition
-from moe_bev_ros.world.roads import (
-    EGO_OFFSET_M,
-    LEFT_EDGE_M,
-    LEFT_KERB_M,
-    LEFT_WALL_M,
-    ONCOMING_OFFSET_M,
-    PARKING_WIDTH_M,
-    RIGHT_KERB_M,
-    RIGHT_WALL_M,
-    Markings,
-    Road,
-    turned,
-)
-from moe_bev_ros.world.scene import Actor, Body, Prop, Scene, Signal
-from moe_bev_ros.world.traffic import Cross, Drive, LightCycle, Script, Walk
+from moe_bev_ros.core.command import Vehicle
+from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.planning.lane_graph import LaneGraph
+from moe_bev_ros.world.cast import Cast
+from moe_bev_ros.world.conditions import Condition, draw_condition
+from moe_bev_ros.world.layout_curves import Pose
+from moe_bev_ros.world.layout_parts import SignalPlace
+from moe_bev_ros.world.layouts import LAYOUTS
+from moe_bev_ros.world.network import RoadNetwork
+from moe_bev_ros.world.population import fill
+from moe_bev_ros.world.roles import LightCycle, Traffic
+from moe_bev_ros.world.scenario_kinds import KINDS, PLANS
+from moe_bev_ros.world.scene import Scene, Signal
+from moe_bev_ros.world.splits import kind_of, split_of
+from moe_bev_ros.world.street_scenario import fill_street
+from moe_bev_ros.world.styles import HELD_OUT_STYLE, STYLES
+from moe_bev_ros.world.terrain import Terrain
+from moe_bev_ros.world.traffic import Movers, TrafficMovers
+from moe_bev_ros.world.vehicle import VehicleState
 
-BLOCK_M = 20.0
-RIGHT_PARKING_M = RIGHT_KERB_M + 0.5 * PARKING_WIDTH_M - 0.1
-LEFT_PARKING_M = LEFT_EDGE_M + 0.5 * PARKING_WIDTH_M + 0.1
+STREET = 'street'
+EGO = Vehicle()
+DURATION_S = 20.0
+CONDITION_WEIGHTS = {'day': 0.4, 'low_sun': 0.15, 'night': 0.15, 'rain': 0.15, 'fog': 0.15}
+TEST_CONDITION_WEIGHTS = {name: 0.88 * share for name, share in CONDITION_WEIGHTS.items()} | {'night_rain': 0.12}
 
 
 @dataclass(frozen=True)
@@ -34,135 +38,104 @@ class Scenario:
     """How a run begins and who does what.
 
     Attributes:
+        kind: one of KINDS, STREET or 'log_replay'.
+        style: one of STYLES.
         scene: at time 0.
-        scripts: by track id; an actor without a script stands still.
         cycles: one for each of the scene's lights.
-        goal_3: x, y, yaw in map [m, rad], in the ego's lane.
+        start: of the ego.
+        goal_3: x, y, yaw in map [m, rad].
     """
 
     seed: int
-    road: Road
-    markings: Markings
+    kind: str
+    style: str
+    network: RoadNetwork
+    terrain: Terrain
     scene: Scene
-    scripts: dict[int, Script]
+    traffic: Traffic
     cycles: tuple[LightCycle, ...]
-    goal_3: tuple[float, float, float]
+    start: VehicleState
+    goal_3: Pose
+    duration_s: float = DURATION_S
 
-
-class _Cast:
-    """Collects actors and their scripts, numbering them."""
-
-    def __init__(self, road: Road) -> None:
-        self.road = road
-        self.actors: list[Actor] = []
-        self.scripts: dict[int, Script] = {}
-
-    def add(self, body: Body, station_m: float, offset_m: float, *, back: bool = False, script: Script | None = None) -> None:
-        """Put a body on the road, heading along it, or against it with ``back``."""
-        x, y, yaw = self.road.pose(station_m, offset_m)
-        actor = Actor(len(self.actors) + 1, body, x, y, turned(yaw) if back else yaw)
-        if isinstance(script, Drive):
-            actor = replace(actor, speed_mps=script.desired_mps)
-        self.actors.append(actor)
-        if script is not None:
-            self.scripts[actor.track_id] = script
+    def movers(self) -> Movers:
+        """Who moves the actors, at time 0."""
+        return TrafficMovers(self.network.graph, self.scene.actors, self.traffic, self.seed)
 
 
 def make_scenario(seed: int) -> Scenario:
-    """The street of a seed; equal seeds give equal scenarios."""
+    """The demo's street of a seed."""
     rng = np.random.default_rng(seed)
-    road = Road()
-    light_m, crossing_m, blocked_m = 19.0, float(rng.uniform(40.0, 56.0)), float(rng.uniform(108.0, 126.0))
-    cast = _Cast(road)
-    _add_crossing_pedestrian(cast, rng, crossing_m)
-    stopped = actors.truck(rng) if rng.uniform() < 0.25 else actors.car(rng)
-    cast.add(stopped, blocked_m + 0.5 * stopped.size_3[0], EGO_OFFSET_M + float(rng.uniform(-0.2, 0.2)))
-    for side in (-0.7, 0.7):
-        cast.add(actors.cone(rng), blocked_m + stopped.size_3[0] + 3.0, side)
-    _add_parked(cast, rng, (light_m, crossing_m))
-    _add_traffic(cast, rng)
-    _add_walkers(cast, rng)
-    light, cycle = _light(road, rng, light_m)
+    layout = LAYOUTS[STREET](rng)
+    ego_lane = layout.network.graph.nearest(np.zeros(2), 0.0)
+    cast = Cast(layout.network, (ego_lane,), ego_rectangle(layout.start_3))
+    cycle = fill_street(cast, layout, rng)
     along = np.pi * (seed % 2)  # the sun stands over the street, or the houses would leave it in the shade
-    sun_azimuth, sun_elevation = float(along + rng.uniform(-0.7, 0.7)), float(rng.uniform(0.6, 1.0))
-    condition = Condition(sun_azimuth_rad=sun_azimuth, sun_elevation_rad=sun_elevation)
-    scene = Scene(tuple(cast.actors), _roadside(road, rng, (light_m, crossing_m)), (light,), condition)
-    markings = Markings(stop_lines_m=(light_m,), crossings_m=(crossing_m,))
-    return Scenario(seed, road, markings, scene, cast.scripts, (cycle,), road.pose(road.end_m - 20.0))
+    condition = Condition('day', float(along + rng.uniform(-0.7, 0.7)), float(rng.uniform(0.6, 1.0)))
+    lights = (_signal(layout.signals[0], cycle),)
+    traffic = cast.traffic(returns=False)
+    scene = _moving_scene(layout.network.graph, Scene(tuple(cast.actors), tuple(cast.props), lights, condition), traffic, seed)
+    return Scenario(
+        seed, STREET, 'suburb', layout.network, Terrain.flat(), scene, traffic, (cycle,), VehicleState(), layout.goal_3
+    )
 
 
-def _add_crossing_pedestrian(cast: _Cast, rng: np.random.Generator, crossing_m: float) -> None:
-    pace = float(rng.uniform(1.7, 2.1))
-    start, end = RIGHT_KERB_M - 0.4, LEFT_KERB_M + 1.2
-    cast.add(actors.pedestrian(rng), crossing_m, start, script=Cross(cast.road, crossing_m, end, pace))
-    first = cast.actors[-1]
-    cast.actors[-1] = replace(first, yaw_rad=first.yaw_rad + np.pi / 2)
+def draw_scenario(seed: int, kind: str = '', condition: str = '', style: str = '') -> Scenario:
+    """A scenario of a kind; what is not given is drawn from the seed.
+
+    Raises:
+        InputError: no such kind, condition or style.
+    """
+    kind = kind or kind_of(seed)
+    if kind == STREET:
+        return make_scenario(seed)
+    if kind not in PLANS:
+        raise InputError(f'no scenario kind {kind!r}; use one of {", ".join((STREET, *KINDS))}')
+    rng = np.random.default_rng((seed, KINDS.index(kind)))
+    condition, style = _condition_name(seed, condition, rng), _style(seed, style, rng)
+    weather = draw_condition(condition, rng)
+    plan = PLANS[kind]
+    stage = plan.stage(rng)
+    start = VehicleState(*stage.start_3, speed_mps=stage.speed_mps)
+    cast = Cast(stage.layout.network, stage.ego_lanes, ego_rectangle(stage.start_3))
+    plan.event(cast, stage, rng, style)
+    fill(cast, stage, rng, style)
+    cycles = tuple(stage.cycle(place.group) for place in stage.layout.signals)
+    lights = tuple(_signal(place, cycle) for place, cycle in zip(stage.layout.signals, cycles))
+    traffic = cast.traffic()
+    scene = Scene(tuple(cast.actors), tuple(cast.props), lights, weather)
+    scene = _moving_scene(stage.layout.network.graph, scene, traffic, seed)
+    return Scenario(seed, kind, style, stage.layout.network, Terrain.flat(), scene, traffic, cycles, start, stage.goal_3)
 
 
-def _add_parked(cast: _Cast, rng: np.random.Generator, keep_free_m: tuple[float, ...]) -> None:
-    """Cars along both kerbs, with gaps, and clear sight at the light and the crossing."""
-    for offset, back in ((RIGHT_PARKING_M, False), (LEFT_PARKING_M, True)):
-        station = -40.0 + float(rng.uniform(0.0, 4.0))
-        while station < 170.0:
-            body = actors.car(rng) if rng.uniform() < 0.92 else actors.truck(rng)
-            middle = station + 0.5 * body.size_3[0]
-            if all(not -14.0 < middle - free < 7.0 for free in keep_free_m) and rng.uniform() < 0.62:
-                cast.add(body, middle, offset + float(rng.uniform(-0.1, 0.1)), back=back)
-            station += body.size_3[0] + float(rng.uniform(1.2, 6.0))
+def ego_rectangle(start_3: Pose) -> tuple[float, float, float, float, float]:
+    """Ground that the ego takes when base_link stands at a pose."""
+    x, y, yaw = start_3
+    ahead = 0.5 * EGO.length_m - EGO.rear_overhang_m
+    return x + ahead * float(np.cos(yaw)), y + ahead * float(np.sin(yaw)), EGO.length_m, EGO.width_m, yaw
 
 
-def _add_traffic(cast: _Cast, rng: np.random.Generator) -> None:
-    """Oncoming cars, and a cyclist among them."""
-    station = float(rng.uniform(25.0, 45.0))
-    for index in range(5):
-        cyclist = index == 2
-        body = actors.bicycle(rng) if cyclist else actors.truck(rng) if rng.uniform() < 0.2 else actors.car(rng)
-        offset = ONCOMING_OFFSET_M + (1.1 if cyclist else float(rng.uniform(-0.1, 0.2)))
-        speed = float(rng.uniform(4.0, 5.0) if cyclist else rng.uniform(6.5, 9.0))
-        cast.add(body, station, offset, back=True, script=Drive(cast.road, offset, -1, speed))
-        station += float(rng.uniform(24.0, 42.0))
+def _signal(place: SignalPlace, cycle: LightCycle) -> Signal:
+    return Signal(place.element_id, place.stop_xy, cycle.state(0.0), place.x, place.y, place.yaw_rad)
 
 
-def _add_walkers(cast: _Cast, rng: np.random.Generator) -> None:
-    """People on both pavements."""
-    for index in range(6):
-        back = index % 2 == 1
-        kerb, wall = (RIGHT_KERB_M, RIGHT_WALL_M) if index < 3 else (LEFT_KERB_M, LEFT_WALL_M)
-        offset = float(rng.uniform(0.6, 0.95)) * (wall - kerb) + kerb
-        walk = Walk(cast.road, offset, -1 if back else 1, float(rng.uniform(0.9, 1.5)))
-        station = -10.0 + 45.0 * (index % 3 + float(rng.uniform(0.0, 0.9)))
-        cast.add(actors.pedestrian(rng), station, offset, back=back, script=walk)
+def _moving_scene(graph: LaneGraph, scene: Scene, traffic: Traffic, seed: int) -> Scene:
+    """The scene with the speeds that the roles give at time 0."""
+    movers = TrafficMovers(graph, scene.actors, traffic, seed)
+    return Scene(movers.actors(), scene.props, scene.lights, scene.condition)
 
 
-def _light(road: Road, rng: np.random.Generator, stop_m: float) -> tuple[Signal, LightCycle]:
-    """Green when the ego comes, for two seeds of three; else red for its first seconds."""
-    red_first_s = float(rng.uniform(2.0, 3.2)) if rng.uniform() < 0.34 else 0.0
-    cycle = LightCycle(green_s=40.0, amber_s=2.0, red_s=8.0, phase_s=-red_first_s)
-    x, y, yaw = road.pose(stop_m + 1.0, RIGHT_KERB_M - 0.5)
-    stop_x, stop_y, _ = road.pose(stop_m - 0.4, EGO_OFFSET_M)
-    light = Signal(0, (stop_x, stop_y), cycle.state(0.0), x, y, turned(yaw))
-    return light, cycle
+def _condition_name(seed: int, condition: str, rng: np.random.Generator) -> str:
+    weights = TEST_CONDITION_WEIGHTS if split_of(seed) == 'test' else CONDITION_WEIGHTS
+    drawn = str(rng.choice(list(weights), p=np.array(list(weights.values())) / sum(weights.values())))
+    if condition and condition not in TEST_CONDITION_WEIGHTS:
+        raise InputError(f'no condition {condition!r}; use one of {", ".join(TEST_CONDITION_WEIGHTS)}')
+    return condition or drawn
 
 
-def _roadside(road: Road, rng: np.random.Generator, keep_free_m: tuple[float, ...]) -> tuple[Prop, ...]:
-    """Houses, trees, lamps and bushes."""
-    result: list[Prop] = []
-    for wall, side in ((RIGHT_WALL_M, -1.0), (LEFT_WALL_M, 1.0)):
-        station = road.start_m
-        while station < road.end_m:
-            length, depth = float(rng.uniform(11.0, BLOCK_M)), float(rng.uniform(8.0, 11.0))
-            x, y, yaw = road.pose(station + 0.5 * length, wall + side * (0.5 * depth + float(rng.uniform(0.6, 3.5))))
-            result.append(props.building(rng, x, y, yaw, length, depth))
-            if rng.uniform() < 0.35:
-                bx, by, _ = road.pose(station + length + 1.5, wall + side * 1.5)
-                result.append(props.bush(rng, bx, by))
-            station += length + float(rng.uniform(0.5, 7.0))
-    for kerb, side in ((RIGHT_KERB_M, -1.0), (LEFT_KERB_M, 1.0)):
-        for station in np.arange(road.start_m, road.end_m, 12.0):
-            place = float(station) + float(rng.uniform(-2.5, 2.5))
-            if any(abs(place - free) < 6.0 for free in keep_free_m):
-                continue
-            x, y, yaw = road.pose(place, kerb + side * 0.7)
-            lamp = rng.uniform() < 0.3
-            result.append(props.lamp_post(x, y, yaw - side * np.pi / 2) if lamp else props.tree(rng, x, y))
-    return tuple(result)
+def _style(seed: int, style: str, rng: np.random.Generator) -> str:
+    known = [name for name in STYLES if name != HELD_OUT_STYLE or split_of(seed) == 'test']
+    drawn = str(rng.choice(known))
+    if style and style not in STYLES:
+        raise InputError(f'no town style {style!r}; use one of {", ".join(STYLES)}')
+    return style or drawn

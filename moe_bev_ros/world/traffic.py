@@ -1,156 +1,132 @@
-"""How the other road users move, and how a traffic light changes. A script is a value; it looks around and moves one actor.
+"""Plays the roles of a scenario: where every actor is at each step, given what the ego does.
 
-Drivers follow the intelligent driver model (Treiber, Hennecke, Helbing 2000).
+Who moves is kept in arrays, decisions fall at 10 Hz, and every step moves all. The same roles, seed and ego give the same
+motion.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
 
+from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.core.traffic_light import LightState
-from moe_bev_ros.world.roads import Road, turned
+from moe_bev_ros.planning.lane_graph import LaneGraph
+from moe_bev_ros.world.drivers import DECISION_S, Drivers
+from moe_bev_ros.world.people_on_foot import PeopleOnFoot
+from moe_bev_ros.world.roles import Crosser, Traffic, Walker
 from moe_bev_ros.world.scene import Actor
+from moe_bev_ros.world.traffic_kernels import COS, HALF_LENGTH, HALF_WIDTH, SIN, SPEED
 
-SIDE_GAP_M = 0.4
-SENSE_M = 80.0
+WALK_AHEAD_S = 1.2  # drivers keep this much of a pedestrian's way free
+NEW_ID_STEP = 10_000  # added to the track id of a driver that comes in again
 
 
-class Script(Protocol):
-    """Moves one actor."""
+class Movers(Protocol):
+    """Moves all actors of a scenario but the ego.
 
-    def step(self, actor: Actor, ego: Actor, others: Sequence[Actor], dt_s: float) -> Actor:
-        """The actor ``dt_s`` later; ``others`` may hold the actor itself."""
+    Attributes:
+        places_m2: where everybody is now.
+    """
+
+    @property
+    def places_m2(self) -> Array:  # noqa: D102
+        ...
+
+    def step(self, ego: Actor, lights: Mapping[int, LightState], time_s: float, dt_s: float) -> None:
+        """Everybody goes on for ``dt_s``."""
+        ...
+
+    def actors(self) -> tuple[Actor, ...]:
+        """Everybody who is there now."""
         ...
 
 
-@dataclass(frozen=True)
-class IntelligentDriver:
-    """Parameters of the intelligent driver model."""
+class TrafficMovers:
+    """Drivers and people with roles, and those who stand.
 
-    headway_s: float = 1.4
-    standstill_gap_m: float = 2.5
-    acceleration_mps2: float = 1.6
-    braking_mps2: float = 2.5
-    hardest_braking_mps2: float = 7.0
-
-    def acceleration(self, speed_mps: float, desired_mps: float, gap_m: float, closing_mps: float) -> float:
-        """Acceleration [m/s2] behind a leader; ``gap_m`` may be infinite."""
-        dynamic = speed_mps * closing_mps / (2 * np.sqrt(self.acceleration_mps2 * self.braking_mps2))
-        wanted_gap = self.standstill_gap_m + max(0.0, speed_mps * self.headway_s + dynamic)
-        free = (speed_mps / max(desired_mps, 0.1)) ** 4
-        value = self.acceleration_mps2 * (1.0 - free - (wanted_gap / max(gap_m, 0.1)) ** 2)
-        return float(np.clip(value, -self.hardest_braking_mps2, self.acceleration_mps2))
-
-
-@dataclass(frozen=True)
-class Drive:
-    """Follow a lane and whoever is ahead in it.
-
-    Attributes:
-        direction: 1 along the road, -1 against it.
+    Args:
+        actors: at time 0; their places agree with their roles.
+        seed: of what is drawn on the way.
     """
 
-    road: Road
-    offset_m: float
-    direction: int
-    desired_mps: float
-    driver: IntelligentDriver = IntelligentDriver()
+    def __init__(self, graph: LaneGraph, actors: tuple[Actor, ...], traffic: Traffic, seed: int) -> None:
+        self._actors = actors
+        row_of = {actor.track_id: row for row, actor in enumerate(actors)}
+        sizes = np.array([actor.body.size_3[:2] for actor in actors], float).reshape(-1, 2)
+        driver_rows = np.array([row_of[role.track_id] for role in traffic.drivers], np.int64)
+        on_foot: tuple[Walker | Crosser, ...] = (*traffic.walkers, *traffic.crossers)
+        self._drivers = Drivers(graph, traffic, driver_rows, sizes[driver_rows], seed)
+        foot_rows = np.array([row_of[role.track_id] for role in on_foot], np.int64)
+        self._people = PeopleOnFoot(traffic, foot_rows, self._drivers.ego_path)
+        self._boxes_m7 = np.zeros((len(actors) + 1, 7))
+        self._boxes_m7[:-1, HALF_LENGTH : HALF_WIDTH + 1] = 0.5 * sizes
+        self._poses_m3 = np.array([(actor.x, actor.y, actor.yaw_rad) for actor in actors], float).reshape(-1, 3)
+        self._speeds_m, self._yaw_rates_m = np.zeros(len(actors)), np.zeros(len(actors))
+        self._steps_to_decision = 0
+        self._write_back()
 
-    def step(self, actor: Actor, ego: Actor, others: Sequence[Actor], dt_s: float) -> Actor:
-        """Accelerate as the model says and move along the lane; past the road's end, stay there at rest."""
-        station, _ = self.road.locate(actor.x, actor.y)
-        gap, closing = self._leader(actor, station, (ego, *others))
-        acceleration = self.driver.acceleration(actor.speed_mps, self.desired_mps, gap, closing)
-        speed = max(0.0, actor.speed_mps + acceleration * dt_s)
-        station += self.direction * 0.5 * (actor.speed_mps + speed) * dt_s
-        if not self.road.start_m < station < self.road.end_m:
-            return replace(actor, speed_mps=0.0)
-        x, y, yaw = self.road.pose(station, self.offset_m)
-        return replace(actor, x=x, y=y, yaw_rad=yaw if self.direction > 0 else turned(yaw), speed_mps=speed)
+    def step(self, ego: Actor, lights: Mapping[int, LightState], time_s: float, dt_s: float) -> None:
+        """Decide where it is time, and move."""
+        if self._steps_to_decision <= 0:
+            self._steps_to_decision = round(DECISION_S / dt_s)
+            self._decide(ego, lights, time_s)
+        self._steps_to_decision -= 1
+        self._drivers.move(dt_s)
+        self._people.move(dt_s)
+        self._write_back()
 
-    def _leader(self, actor: Actor, station_m: float, others: Sequence[Actor]) -> tuple[float, float]:
-        """Gap [m] to the nearest one ahead in the lane, and how fast it closes [m/s]."""
-        best, closing = np.inf, 0.0
-        for other in others:
-            if other.track_id == actor.track_id or abs(other.x - actor.x) > SENSE_M:
-                continue
-            other_station, other_offset = self.road.locate(other.x, other.y)
-            ahead = self.direction * (other_station - station_m)
-            beside = abs(other_offset - self.offset_m) - 0.5 * (other.body.size_3[1] + actor.body.size_3[1])
-            gap = ahead - 0.5 * (other.body.size_3[0] + actor.body.size_3[0])
-            if ahead > 0.0 and beside < SIDE_GAP_M and gap < best:
-                along = other.speed_mps * float(np.cos(other.yaw_rad - actor.yaw_rad))
-                best, closing = gap, actor.speed_mps - along
-        return best, closing
+    @property
+    def places_m2(self) -> Array:
+        """(M, 2) of all; who has left is far away."""
+        return self._poses_m3[:, :2]
 
+    def actors(self) -> tuple[Actor, ...]:
+        """Everybody who is in the network now."""
+        result = list(self._actors)
+        for row in (*self._drivers.rows_n, *self._people.rows_n):
+            x, y, yaw = self._poses_m3[row].tolist()
+            speed, yaw_rate = float(self._speeds_m[row]), float(self._yaw_rates_m[row])
+            before = result[row]
+            result[row] = Actor(before.track_id, before.body, x, y, yaw, speed, yaw_rate)
+        gone = set(self._drivers.rows_n[self._drivers.gone_n].tolist())
+        for row, generation in zip(self._drivers.rows_n.tolist(), self._drivers.generation_n.tolist()):
+            if generation:
+                again = result[row]
+                track_id = again.track_id + NEW_ID_STEP * generation
+                result[row] = Actor(
+                    track_id, again.body, again.x, again.y, again.yaw_rad, again.speed_mps, again.yaw_rate_radps
+                )
+        return tuple(actor for row, actor in enumerate(result) if row not in gone)
 
-@dataclass(frozen=True)
-class Walk:
-    """Go along the road at a constant pace."""
+    def _write_back(self) -> None:
+        for group in (self._drivers, self._people):
+            self._poses_m3[group.rows_n], self._speeds_m[group.rows_n] = group.poses_n3, group.speeds_n
+        self._yaw_rates_m[self._drivers.rows_n] = self._drivers.yaw_rates_n
 
-    road: Road
-    offset_m: float
-    direction: int
-    pace_mps: float
+    def _decide(self, ego: Actor, lights: Mapping[int, LightState], time_s: float) -> None:
+        boxes = self._boxes(ego)
+        on_path = self._drivers.ego_path.locate(ego.x, ego.y)
+        self._people.decide(boxes, on_path)
+        self._drivers.decide(_with_ways(boxes, self._people), on_path, lights, time_s)
 
-    def step(self, actor: Actor, ego: Actor, others: Sequence[Actor], dt_s: float) -> Actor:
-        """Walk on."""
-        station, _ = self.road.locate(actor.x, actor.y)
-        x, y, yaw = self.road.pose(station + self.direction * self.pace_mps * dt_s, self.offset_m)
-        return replace(actor, x=x, y=y, yaw_rad=yaw if self.direction > 0 else turned(yaw), speed_mps=self.pace_mps)
-
-
-@dataclass(frozen=True)
-class Cross:
-    """Wait at the kerb, then cross the road so as to meet the ego vehicle in its lane if that does not slow down.
-
-    Attributes:
-        station_m: where to cross.
-        end_offset_m: offset at which the pedestrian has arrived and stands again.
-        pace_mps: walking speed.
-    """
-
-    road: Road
-    station_m: float
-    end_offset_m: float
-    pace_mps: float
-
-    def step(self, actor: Actor, ego: Actor, others: Sequence[Actor], dt_s: float) -> Actor:
-        """Wait, walk, or stand on the other side."""
-        _, offset = self.road.locate(actor.x, actor.y)
-        side = float(np.sign(self.end_offset_m - offset))
-        _, _, yaw = self.road.pose(self.station_m)
-        arrived = np.cos(actor.yaw_rad - yaw - side * np.pi / 2) < 0.0 or abs(self.end_offset_m - offset) < 0.1
-        if arrived or (actor.speed_mps == 0.0 and not self._starts(offset, ego)):
-            return replace(actor, speed_mps=0.0)
-        return replace(actor, yaw_rad=yaw + side * np.pi / 2, speed_mps=self.pace_mps).moved(dt_s)
-
-    def _starts(self, offset_m: float, ego: Actor) -> bool:
-        ego_station, ego_offset = self.road.locate(ego.x, ego.y)
-        distance = self.station_m - ego_station - 0.5 * ego.body.size_3[0]
-        if distance < 0.0:
-            return False
-        walk_s = abs(ego_offset - offset_m) / self.pace_mps
-        waits_for_us = ego.speed_mps < 0.5 and distance < 25.0
-        return waits_for_us or distance <= ego.speed_mps * walk_s
+    def _boxes(self, ego: Actor) -> Array:
+        boxes = self._boxes_m7.copy()
+        boxes[:-1, :2], boxes[:-1, SPEED] = self._poses_m3[:, :2], self._speeds_m
+        boxes[:-1, COS], boxes[:-1, SIN] = np.cos(self._poses_m3[:, 2]), np.sin(self._poses_m3[:, 2])
+        length, width, _ = ego.body.size_3
+        boxes[-1] = ego.x, ego.y, np.cos(ego.yaw_rad), np.sin(ego.yaw_rad), 0.5 * length, 0.5 * width, ego.speed_mps
+        return boxes
 
 
-@dataclass(frozen=True)
-class LightCycle:
-    """Times of one round of a traffic light, which begins with green at ``-phase_s`` [s]."""
-
-    green_s: float
-    amber_s: float
-    red_s: float
-    phase_s: float = 0.0
-
-    def state(self, time_s: float) -> LightState:
-        """What shows at a time since reset."""
-        since = (time_s + self.phase_s) % (self.green_s + self.amber_s + self.red_s)
-        if since < self.green_s:
-            return LightState.GREEN
-        return LightState.AMBER if since < self.green_s + self.amber_s else LightState.RED
+def _with_ways(boxes_m7: Array, people: PeopleOnFoot) -> Array:
+    """Boxes in which those of people who walk reach over the ground that they are about to take."""
+    boxes = boxes_m7.copy()
+    rows = people.rows_n
+    reach = 0.5 * WALK_AHEAD_S * people.speeds_n
+    boxes[rows, HALF_LENGTH] += reach
+    boxes[rows, 0] += reach * boxes[rows, COS]
+    boxes[rows, 1] += reach * boxes[rows, SIN]
+    return boxes

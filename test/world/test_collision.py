@@ -1,27 +1,29 @@
+"""Where somebody touches the ego."""
+
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from moe_bev_ros.world.collision import overlaps
+from moe_bev_ros.core.objects import Label
+from moe_bev_ros.world.collision import Side, contact_side
+from moe_bev_ros.world.scene import Actor, Body
 
-
-def box(x: float, y: float, yaw: float = 0.0, length: float = 4.0, width: float = 2.0) -> np.ndarray:
-    return np.array([x, y, 0.8, length, width, 1.6, yaw], np.float32)
-
-
-def test_boxes_overlap_only_where_they_share_ground():
-    others = np.stack([box(3.9, 0.0), box(4.1, 0.0), box(0.0, 1.9), box(0.0, 2.1), box(50.0, 0.0)])
-    assert overlaps(box(0.0, 0.0), others).tolist() == [True, False, True, False, False]
+CAR = Body(Label.CAR, (4.6, 1.9, 1.6), ())
 
 
-def test_a_turned_box_passes_a_corner_that_its_bounds_would_hit():
-    assert overlaps(box(0.0, 0.0), box(3.5, 2.6, np.pi / 4)[None]).tolist() == [False]
-    assert overlaps(box(0.0, 0.0), box(3.2, 2.2, np.pi / 4)[None]).tolist() == [True]
-
-
-def test_a_box_within_another_overlaps():
-    assert overlaps(box(0.0, 0.0), box(0.2, 0.1, 1.0, 0.5, 0.5)[None]).tolist() == [True]
-
-
-def test_nothing_overlaps_with_nothing():
-    assert overlaps(box(0.0, 0.0), np.zeros((0, 7), np.float32)).shape == (0,)
+@pytest.mark.parametrize(
+    ('x', 'y', 'yaw', 'side'),
+    [
+        (4.4, 0.3, 0.0, Side.FRONT),
+        (-4.4, 0.5, 0.1, Side.REAR),
+        (0.5, 1.8, 0.0, Side.LEFT),
+        (0.0, -3.1, np.pi / 2, Side.RIGHT),
+        (3.1, 0.0, np.pi / 2, Side.FRONT),
+    ],
+)
+@pytest.mark.parametrize('turn', [0.0, 1.0, -2.5])
+def test_the_side_is_the_one_that_the_other_came_in_by(x, y, yaw, side, turn):
+    cos, sin = np.cos(turn), np.sin(turn)
+    other = Actor(2, CAR, cos * x - sin * y, sin * x + cos * y, yaw + turn)
+    assert contact_side(Actor(1, CAR, 0.0, 0.0, turn), other) is side

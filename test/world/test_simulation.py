@@ -7,6 +7,7 @@ from moe_bev_ros.control.pedal_map import load_pedals
 from moe_bev_ros.core.command import Command, Vehicle
 from moe_bev_ros.runtime.environment import config_dir
 from moe_bev_ros.world.rig import Rig
+from moe_bev_ros.world.scenario import make_scenario
 from moe_bev_ros.world.simulation import World
 from moe_bev_ros.world.vehicle import FULL_BRAKE
 
@@ -17,7 +18,7 @@ GO = Command(0.25, 0.0, 0.0, 2.0, 8.0)
 
 @pytest.fixture
 def world():
-    made = World(2, PEDALS, RIG, Vehicle())
+    made = World(make_scenario(2), PEDALS, RIG, Vehicle())
     yield made
     made.close()
 
@@ -43,7 +44,7 @@ def test_who_stands_still_is_hit_by_nobody(world):
 
 
 def test_equal_commands_give_equal_worlds():
-    first, second = (World(5, PEDALS, RIG, Vehicle(), threads) for threads in (1, 2))
+    first, second = (World(make_scenario(5), PEDALS, RIG, Vehicle(), threads) for threads in (1, 2))
     for _ in range(100):
         first.step(GO)
         second.step(GO)
