@@ -52,10 +52,17 @@ class TreeWriter:
         return f'{"samples" if keyframe else "sweeps"}/{channel}/{scene}__{channel}__{stamp_us}.{suffix}'
 
     def write_data(self, file: str, data: bytes) -> None:
-        """Write one file, relative to the root; it counts once its scene does."""
+        """Write one file, relative to the root; it counts once its scene does.
+
+        Raises:
+            InputError: it cannot be written.
+        """
         path = self.root / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        except OSError as err:
+            raise _disk_error(err, path) from err
 
     def finish_scene(self, name: str, split: str, rows: Rows, extra: dict[str, Any]) -> None:
         """The scene's data are all written: from now on it counts."""
@@ -93,18 +100,23 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_texts(texts: Mapping[Path, str]) -> None:
-    """Write files likewise; where the disk is too small for all of them, none is changed."""
+    """Write files likewise; where the disk is too small for all of them, none is changed.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
     temporary = {path: path.with_name(f'{path.name}.tmp') for path in texts}
+    path = Path()
     try:
         for path, text in texts.items():
             temporary[path].write_text(text)
         for path in texts:
             temporary[path].replace(path)
-    except OSError:
-        for path in temporary.values():
+    except OSError as err:
+        for other in temporary.values():
             with suppress(OSError):
-                path.unlink(missing_ok=True)
-        raise
+                other.unlink(missing_ok=True)
+        raise _disk_error(err, path) from err
 
 
 @contextmanager
@@ -123,9 +135,9 @@ def whole_or_nothing(writer: TreeWriter, scene: str) -> Iterator[None]:
         raise
 
 
-def _disk_error(err: OSError, root: Path) -> InputError:
-    cure = 'make room and give the same command again; it goes on with the scenes that are missing'
-    return InputError(f'{err.filename or root}: {err.strerror or err}; {cure}')
+def _disk_error(err: OSError, path: Path) -> InputError:
+    cure = 'make room and give the same command again; what is whole is not written anew'
+    return InputError(f'{err.filename or path}: {err.strerror or err}; {cure}')
 
 
 def _check_settings(path: Path, settings: dict[str, Any]) -> None:
