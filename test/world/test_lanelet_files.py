@@ -64,10 +64,12 @@ def test_a_map_without_lanes_is_named(tmp_path):
         read_network(path, (0.0, 0.0))
 
 
-def test_a_full_folder_leaves_no_map_behind(tmp_path):
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path):
     network = LAYOUTS['street'](np.random.default_rng(0)).network
-    with pytest.raises(FileNotFoundError):
-        write_lanelet2(network, tmp_path / 'missing' / 'map.osm')
+    (tmp_path / 'map.osm').mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_lanelet2(network, tmp_path / 'map.osm')
+    assert [file.name for file in tmp_path.iterdir()] == ['map.osm']
 
 
 def in_pieces(points_m3: np.ndarray) -> np.ndarray:
