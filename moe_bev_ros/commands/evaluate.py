@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from moe_bev_ros.commands import evaluate_frames
+from moe_bev_ros.commands import evaluate_frames, evaluate_realism
 
 EVALUATIONS = {
     'frames': (evaluate_frames, 'recall of an engine on folders of recorded frames, and its times'),
+    'realism': (evaluate_realism, "LiDAR points on the world's bodies next to those on recorded road users"),
 }
 
 
