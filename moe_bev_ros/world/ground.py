@@ -6,7 +6,7 @@ A raster answers any road layout at one price per ray. Coarser copies of it (a m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -14,17 +14,6 @@ from numpy.typing import NDArray
 
 from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.world.network import Crossing, LineKind, PaintLine, RoadNetwork
-from moe_bev_ros.world.roads import (
-    LANE_WIDTH_M,
-    LEFT_EDGE_M,
-    LEFT_KERB_M,
-    LEFT_WALL_M,
-    RIGHT_EDGE_M,
-    RIGHT_KERB_M,
-    RIGHT_WALL_M,
-    Markings,
-    Road,
-)
 from moe_bev_ros.world.styles import GroundPalette
 from moe_bev_ros.world.terrain import Terrain
 
@@ -33,14 +22,6 @@ MARGIN_M = 30.0
 NUM_LEVELS = 6
 SUBPIXEL_BITS = 4
 DASH_M, DASH_PERIOD_M = 3.0, 6.0
-# Red, green, blue and reflectivity, each 0..255.
-GRASS = (96, 128, 66, 110)
-FOREGROUND = (150, 146, 136, 80)
-PAVEMENT = (164, 160, 154, 90)
-KERB = (190, 188, 182, 110)
-ASPHALT = (84, 86, 90, 36)
-PARKING = (94, 94, 96, 40)
-PAINT = (236, 236, 230, 200)
 
 
 @dataclass(frozen=True)
@@ -61,10 +42,10 @@ class Ground:
     widths_l: NDArray[np.int64]
     origin_xy_m: tuple[float, float]
     resolution_m: float
-    terrain: Terrain = field(default_factory=Terrain.flat)
+    terrain: Terrain
 
 
-def paint_network(
+def paint_ground(
     network: RoadNetwork, terrain: Terrain, palette: GroundPalette, rng: np.random.Generator,
     window: tuple[float, float, float, float] | None = None,
 ) -> Ground:  # fmt: skip
@@ -139,55 +120,6 @@ def _across(crossing: Crossing, start_m: float, end_m: float) -> Array:
     """Outline of the part of a crossing between two distances from its start."""
     along = (crossing.end_2 - crossing.start_2) / _length(crossing)
     return _band(np.stack([crossing.start_2 + along * start_m, crossing.start_2 + along * end_m]), crossing.width_m)
-
-
-def paint_ground(road: Road, markings: Markings, rng: np.random.Generator) -> Ground:
-    """Paint a road and its surroundings."""
-    outline = road.strip(road.start_m, road.end_m, RIGHT_WALL_M, LEFT_WALL_M)
-    low, high = outline.min(axis=0) - MARGIN_M, outline.max(axis=0) + MARGIN_M
-    width, height = (int(np.ceil(size / RESOLUTION_M)) for size in high - low)
-    image_hw4 = np.empty((height, width, 4), np.uint8)
-    image_hw4[:] = GRASS
-    origin = (float(low[0]), float(low[1]))
-    _paint_road(image_hw4, origin, road)
-    _paint_markings(image_hw4, origin, road, markings)
-    _roughen(image_hw4, rng)
-    return _pyramid(image_hw4, origin, Terrain.flat())
-
-
-def _paint_road(image_hw4: NDArray[np.uint8], origin: tuple[float, float], road: Road) -> None:
-    s, e = road.start_m, road.end_m
-    for right, left, colour in (
-        (RIGHT_WALL_M - 2.0, LEFT_WALL_M + 2.0, FOREGROUND),
-        (RIGHT_WALL_M, LEFT_WALL_M, PAVEMENT),
-        (RIGHT_KERB_M - 0.2, LEFT_KERB_M + 0.2, KERB),
-        (RIGHT_KERB_M, LEFT_KERB_M, PARKING),
-        (RIGHT_EDGE_M, LEFT_EDGE_M, ASPHALT),
-    ):
-        _fill(image_hw4, origin, road.strip(s, e, right, left), colour)
-
-
-def _paint_markings(image_hw4: NDArray[np.uint8], origin: tuple[float, float], road: Road, markings: Markings) -> None:
-    middle = 0.5 * LANE_WIDTH_M
-    for station in np.arange(road.start_m, road.end_m, 6.0):
-        _fill(image_hw4, origin, road.strip(station, station + 3.0, middle - 0.07, middle + 0.07), PAINT)
-    for edge in (RIGHT_EDGE_M, LEFT_EDGE_M):
-        _fill(image_hw4, origin, road.strip(road.start_m, road.end_m, edge - 0.06, edge + 0.06), PAINT)
-    for station in np.arange(road.start_m, road.end_m, 6.0):
-        for kerb, edge in ((RIGHT_KERB_M, RIGHT_EDGE_M), (LEFT_EDGE_M, LEFT_KERB_M)):
-            _fill(image_hw4, origin, road.strip(station, station + 0.1, kerb, edge), PAINT)
-    for station in markings.stop_lines_m:
-        _fill(image_hw4, origin, road.strip(station - 0.4, station, RIGHT_EDGE_M, middle), PAINT)
-    for station in markings.crossings_m:
-        _fill(image_hw4, origin, road.strip(station - 2.0, station + 2.0, RIGHT_KERB_M, LEFT_KERB_M), ASPHALT)
-        for offset in np.arange(RIGHT_KERB_M + 0.3, LEFT_KERB_M - 0.4, 1.0):
-            _fill(image_hw4, origin, road.strip(station - 2.0, station + 2.0, offset, offset + 0.5), PAINT)
-
-
-def _fill(image_hw4: NDArray[np.uint8], origin: tuple[float, float], outline_n2: Array, colour: tuple[int, ...]) -> None:
-    texels = (outline_n2 - origin) / RESOLUTION_M - 0.5
-    points = np.round(texels * (1 << SUBPIXEL_BITS)).astype(np.int32)
-    cv2.fillPoly(image_hw4, [points], colour, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
 def _roughen(image_hw4: NDArray[np.uint8], rng: np.random.Generator) -> None:

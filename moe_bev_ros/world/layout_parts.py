@@ -15,8 +15,7 @@ import numpy as np
 from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.planning.lane_graph import Lane, LaneGraph, TrafficLightElement
 from moe_bev_ros.planning.lanelet_map import centre_between
-from moe_bev_ros.world.layout_curves import Curve
-from moe_bev_ros.world.layout_curves import Pose as Pose
+from moe_bev_ros.world.layout_curves import Curve, Pose
 from moe_bev_ros.world.network import Area, Crossing, LineKind, PaintLine, RoadNetwork, Surface
 
 FIRST_LANE_ID = 9001

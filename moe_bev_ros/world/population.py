@@ -17,7 +17,7 @@ from moe_bev_ros.world.actors import make_body
 from moe_bev_ros.world.cast import Cast
 from moe_bev_ros.world.furniture import clutter
 from moe_bev_ros.world.lane_paths import LanePath, drawn_lanes, lane_path
-from moe_bev_ros.world.layout_parts import Pose
+from moe_bev_ros.world.layout_curves import Pose
 from moe_bev_ros.world.scene import Body
 from moe_bev_ros.world.stage import Stage
 

@@ -15,7 +15,7 @@ from moe_bev_ros.core.objects import Label
 from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.core.traffic_light import LightState
 from moe_bev_ros.world.collision import Collision, contact_side
-from moe_bev_ros.world.ground import paint_network
+from moe_bev_ros.world.ground import paint_ground
 from moe_bev_ros.world.rig import Rig
 from moe_bev_ros.world.scenario import Scenario
 from moe_bev_ros.world.scene import Actor, Body, Scene, Signal
@@ -148,7 +148,7 @@ class World:
     def _sensors(self) -> SensorSuite:
         """Made when somebody looks first: painting the ground takes longer than a run without sensors."""
         scenario, rng = self.scenario, np.random.default_rng(self.scenario.seed)
-        ground = paint_network(scenario.network, scenario.terrain, GROUND_PALETTES[scenario.style], rng)
+        ground = paint_ground(scenario.network, scenario.terrain, GROUND_PALETTES[scenario.style], rng)
         return SensorSuite(self.rig, ground, scenario.scene.props, scenario.scene.condition, self._threads)
 
     @cached_property

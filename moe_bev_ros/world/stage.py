@@ -10,7 +10,8 @@ import numpy as np
 
 from moe_bev_ros.planning.lane_graph import LaneGraph
 from moe_bev_ros.world.lane_paths import LanePath, lane_path
-from moe_bev_ros.world.layout_parts import Layout, Pose
+from moe_bev_ros.world.layout_curves import Pose
+from moe_bev_ros.world.layout_parts import Layout
 from moe_bev_ros.world.layouts import LAYOUTS
 from moe_bev_ros.world.roles import LightCycle
 

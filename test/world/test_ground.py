@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from moe_bev_ros.world.ground import Ground, paint_network
+from moe_bev_ros.world.ground import Ground, paint_ground
 from moe_bev_ros.world.layouts import LAYOUTS
 from moe_bev_ros.world.network import RoadNetwork
 from moe_bev_ros.world.styles import GROUND_PALETTES, HELD_OUT_STYLE, STYLES
@@ -14,7 +14,7 @@ CROSSING_X = STREET.places['crossing'][0]
 
 
 def painted(network: RoadNetwork, style: str = 'suburb', window: tuple[float, float, float, float] | None = None) -> Ground:
-    return paint_network(network, Terrain.flat(), GROUND_PALETTES[style], np.random.default_rng(0), window)
+    return paint_ground(network, Terrain.flat(), GROUND_PALETTES[style], np.random.default_rng(0), window)
 
 
 def texel(ground: Ground, x: float, y: float) -> np.ndarray:
@@ -64,7 +64,7 @@ def test_every_style_has_a_ground_of_its_own():
 def test_the_ground_lies_on_its_terrain():
     terrain = Terrain(np.ones((2, 2), np.float32))
     palette = GROUND_PALETTES['suburb']
-    assert paint_network(STREET.network, terrain, palette, np.random.default_rng(0), (0, 0, 5, 5)).terrain is terrain
+    assert paint_ground(STREET.network, terrain, palette, np.random.default_rng(0), (0, 0, 5, 5)).terrain is terrain
 
 
 def test_each_level_halves_the_one_before():

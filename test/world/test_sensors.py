@@ -9,12 +9,15 @@ from moe_bev_ros.core.objects import Label
 from moe_bev_ros.core.traffic_light import LightState
 from moe_bev_ros.world.conditions import Condition
 from moe_bev_ros.world.ground import paint_ground
+from moe_bev_ros.world.layouts import LAYOUTS
 from moe_bev_ros.world.rig import Rig
-from moe_bev_ros.world.roads import Markings, Road
 from moe_bev_ros.world.scene import Actor, Body, Part, Prop, Scene, Shape, Signal
 from moe_bev_ros.world.sensors import SensorSuite
+from moe_bev_ros.world.styles import GROUND_PALETTES
+from moe_bev_ros.world.terrain import Terrain
 
-GROUND = paint_ground(Road(), Markings(), np.random.default_rng(0))
+RNG = np.random.default_rng(0)
+GROUND = paint_ground(LAYOUTS['street'](RNG).network, Terrain.flat(), GROUND_PALETTES['suburb'], RNG)
 STILL = np.array([[-0.1, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
 RED_BOX = Body(Label.CAR, (2.0, 4.0, 3.0), (Part((0.0, 0.0, 1.5), (2.0, 4.0, 3.0), (230, 20, 20), 0.8),))
 
