@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from moe_bev_ros.commands import evaluate_frames, evaluate_realism
+from moe_bev_ros.commands import evaluate_drive, evaluate_frames, evaluate_realism
 
 EVALUATIONS = {
+    'drive': (evaluate_drive, "closed loop over a suite of worlds, scored with nuPlan's metrics"),
     'frames': (evaluate_frames, 'recall of an engine on folders of recorded frames, and its times'),
     'realism': (evaluate_realism, "LiDAR points on the world's bodies next to those on recorded road users"),
 }

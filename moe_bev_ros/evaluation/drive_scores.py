@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,7 +122,7 @@ class Collision:
 
 @dataclass(frozen=True)
 class DriveScore:
-    """The parts of a run's score, each 0..1; ``progress`` and ``score`` follow from the reference run, see `scored`.
+    """The parts of a run's score, each 0..1; `progress_share` and `total_score` need the reference run as well.
 
     Attributes:
         progress_m: along the route.
@@ -172,7 +173,41 @@ def progress_share(ego_m: float, reference_m: float) -> float:
     return min(1.0, max(ego_m, PROGRESS_FLOOR_M) / max(reference_m, PROGRESS_FLOOR_M))
 
 
-def total_score(parts: DriveScore, progress: float) -> float:
+class ScoreParts(Protocol):
+    """What the total is made of besides progress, each 0..1: a `DriveScore`, or what was kept of one."""
+
+    @property
+    def collision_score(self) -> float:
+        """See the function of this name."""
+        ...
+
+    @property
+    def drivable(self) -> float:
+        """1 on the road, else 0."""
+        ...
+
+    @property
+    def direction(self) -> float:
+        """See `direction_score`."""
+        ...
+
+    @property
+    def ttc(self) -> float:
+        """1 where the time to collision kept its bound, else 0."""
+        ...
+
+    @property
+    def speed_limit(self) -> float:
+        """See `speed_limit_score`."""
+        ...
+
+    @property
+    def comfort(self) -> float:
+        """1 within the bounds of comfort, else 0."""
+        ...
+
+
+def total_score(parts: ScoreParts, progress: float) -> float:
     """Product of the conditions times the weighted mean, 0..1."""
     weighted = {'ttc': parts.ttc, 'progress': progress, 'speed_limit': parts.speed_limit, 'comfort': parts.comfort}
     mean = sum(WEIGHTS[name] * value for name, value in weighted.items()) / sum(WEIGHTS.values())

@@ -13,14 +13,14 @@ from functools import cache
 import numpy as np
 
 from moe_bev_ros.control.controller import Controller, ControllerSettings
-from moe_bev_ros.control.controllers import CONTROLLERS
+from moe_bev_ros.control.controllers import controller_row
 from moe_bev_ros.control.pedal_map import Pedals, load_pedals
 from moe_bev_ros.control.safety import SafetyEnvelope, SafetySettings, Situation
 from moe_bev_ros.core.command import Command, Vehicle
 from moe_bev_ros.core.frame import EgoMotion
 from moe_bev_ros.core.objects import Scene, TrackedObject
 from moe_bev_ros.core.plan import Plan
-from moe_bev_ros.core.se3 import se3_from_xy_yaw
+from moe_bev_ros.core.se3 import Array, inverse, se3_from_xy_yaw
 from moe_bev_ros.planning.planners import DrivingPlanner
 from moe_bev_ros.runtime.environment import config_dir
 from moe_bev_ros.world.scene import Actor
@@ -42,31 +42,30 @@ def shipped_pedals(max_throttle: float = 1.0, max_brake: float = 1.0) -> Pedals:
 
 
 def make_controller(name: str, vehicle: Vehicle) -> Controller:
-    """A controller of CONTROLLERS with the settings that control_node has by default."""
-    return CONTROLLERS[name](vehicle, shipped_pedals(MAX_THROTTLE, MAX_BRAKE), ControllerSettings())
+    """A controller of this name with the settings that control_node has by default.
+
+    Raises:
+        InputError: there is none.
+    """
+    return controller_row(name)(vehicle, shipped_pedals(MAX_THROTTLE, MAX_BRAKE), ControllerSettings())
 
 
 def ego_motion(world: World) -> EgoMotion:
     """The odometry that the world would publish now."""
-    ego = world.ego
-    pose = se3_from_xy_yaw(ego.x, ego.y, ego.yaw_rad)
-    return EgoMotion(world.stamp_ns, pose, ego.speed_mps, world.yaw_rate_radps, 'map')
+    return EgoMotion(world.stamp_ns, world.map_se3_base_link, world.ego.speed_mps, world.yaw_rate_radps, 'map')
 
 
 def true_scene(world: World, range_m: float = TRUE_RANGE_M) -> Scene:
     """All road users within ``range_m`` of base_link as perception would hand them over, were it perfect; hidden ones too."""
-    ego = world.ego
+    ego, base_link_se3_map = world.ego, inverse(world.map_se3_base_link)
     near = (actor for actor in world.truth().actors if np.hypot(actor.x - ego.x, actor.y - ego.y) <= range_m)
-    return Scene(world.stamp_ns, tuple(_tracked(actor, ego_motion(world)) for actor in near), True, True, True)
+    return Scene(world.stamp_ns, tuple(_tracked(actor, base_link_se3_map) for actor in near), True, True, True)
 
 
-def _tracked(actor: Actor, ego: EgoMotion) -> TrackedObject:
-    map_se3_base_link = ego.odom_se3_base_link
-    to_base_22 = map_se3_base_link[:2, :2].T
+def _tracked(actor: Actor, base_link_se3_map: Array) -> TrackedObject:
     box_7 = np.asarray(actor.box_7, float)
-    box_7[:3] -= map_se3_base_link[:3, 3]
-    box_7[:2] = to_base_22 @ box_7[:2]
-    heading_2 = to_base_22 @ (np.cos(actor.yaw_rad), np.sin(actor.yaw_rad))
+    box_7[:3] = base_link_se3_map[:3, :3] @ box_7[:3] + base_link_se3_map[:3, 3]
+    heading_2 = base_link_se3_map[:2, :2] @ (np.cos(actor.yaw_rad), np.sin(actor.yaw_rad))
     box_7[6] = np.arctan2(heading_2[1], heading_2[0])
     velocity_2 = (actor.speed_mps * heading_2).astype(np.float32)
     return TrackedObject(
@@ -85,7 +84,7 @@ class Autopilot:
     """Decides once a frame, and moves the world on; ``command`` and ``plan`` are those in effect now.
 
     Args:
-        world: at the start of its run; its goal and, where it has one, its map are given to the planner.
+        world: at the start of its run; its goal and its lanes are given to the planner.
         planner: without goal and map.
         controller: of the world's vehicle.
         safety: settings of the envelope; those of control_node by default.
@@ -100,6 +99,7 @@ class Autopilot:
         self.plan: Plan | None = None
         self._scene: Scene | None = None
         self._pending: deque[tuple[float, Plan, Scene]] = deque()
+        planner.set_graph(world.scenario.network.graph)
         planner.set_goal(se3_from_xy_yaw(*world.scenario.goal_3))
 
     def frame(self, objects: Scene, latency_s: float = 0.0) -> Plan:
@@ -116,11 +116,15 @@ class Autopilot:
             latency_s: from this frame until its plan is followed; it counts in steps of the world, and a part of a step as a
                 whole one. The first plan of a run is followed at once: before it there is none.
         """
-        world = self.world
-        self.planner.observe_lights(world.scene.lights, world.time_s)
-        plan = self.planner.update(objects, ego_motion(world), world.time_s)
+        plan = self.plan_for(objects)
         self.answer(plan, objects, latency_s)
         return plan
+
+    def plan_for(self, objects: Scene) -> Plan:
+        """Plan, and do not follow it yet: for `answer`, where the latency is known afterwards."""
+        world = self.world
+        self.planner.observe_lights(world.scene.lights, world.time_s)
+        return self.planner.update(objects, ego_motion(world), world.time_s)
 
     def answer(self, plan: Plan, objects: Scene, latency_s: float) -> None:
         """Follow a plan from ``latency_s`` after now on."""

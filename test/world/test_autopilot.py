@@ -9,6 +9,7 @@ from moe_bev_ros.planning.planner import PlannerConfig
 from moe_bev_ros.planning.planners import PLANNERS
 from moe_bev_ros.world.autopilot import FRAME_STEPS, Autopilot, make_controller, shipped_pedals, true_scene
 from moe_bev_ros.world.rig import Rig
+from moe_bev_ros.world.scenario import make_scenario
 from moe_bev_ros.world.simulation import STEP_NS, World
 
 RIG = Rig(cameras=(), image_width=16, image_height=16)
@@ -16,7 +17,7 @@ RIG = Rig(cameras=(), image_width=16, image_height=16)
 
 def autopilot_of(seed=2, planner='idm'):
     vehicle = Vehicle()
-    world = World(seed, shipped_pedals(), RIG, vehicle)
+    world = World(make_scenario(seed), shipped_pedals(), RIG, vehicle)
     return Autopilot(world, PLANNERS[planner](PlannerConfig()), make_controller('pure_pursuit', vehicle))
 
 

@@ -1,0 +1,79 @@
+"""``moe-bev evaluate drive``: closed loop over a fixed suite of worlds, scored as nuPlan does."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from moe_bev_ros.control.controllers import CONTROLLERS
+from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.engine.engines import ENGINES
+from moe_bev_ros.evaluation.closed_loop import TRUTH, TRUTH_LATENCY_MS, DriveRow
+from moe_bev_ros.evaluation.drive_runs import DrivenSuite, drive_suite
+from moe_bev_ros.evaluation.drive_suites import SUITES, DriveCase, suite_cases
+from moe_bev_ros.evaluation.drive_summary import judge, summary, table
+from moe_bev_ros.evaluation.summary import write_json
+from moe_bev_ros.planning.planners import PLANNERS
+
+MEASURED = 'measured'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What drives, how often, and where the runs are kept."""
+    suites = '; '.join(f'{name}: {suite.what}' for name, suite in SUITES.items())
+    parser.add_argument('--suite', required=True, metavar='NAME', help=suites)
+    parser.add_argument('--engine', default=TRUTH, metavar='NAME', help=f'{TRUTH} (default), {", ".join(ENGINES)}')
+    parser.add_argument('--planner', default='idm', metavar='NAME', help=', '.join(PLANNERS))
+    parser.add_argument('--controller', default='pure_pursuit', metavar='NAME', help=', '.join(CONTROLLERS))
+    parser.add_argument('--runs', type=int, metavar='N', help='only the first N runs of the suite; kinds take turns')
+    parser.add_argument(
+        '--latency-ms',
+        metavar='X',
+        help=f'from sensing to command: a number, or {MEASURED} (wall time of engine, tracker and planner here); '
+        f'default {TRUTH_LATENCY_MS:g} with {TRUTH}, else {MEASURED}',
+    )
+    parser.add_argument('--json', type=Path, metavar='F', help='write the figures to this file')
+    parser.add_argument('--out', type=Path, default=Path('runs/drive'), metavar='DIR', help='keeps finished runs: %(default)s')
+    parser.add_argument('--workers', type=int, default=2, metavar='N', help='processes; default %(default)s')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Drive what is not driven yet, print the figures."""
+    cases = suite_cases(args.suite, args.runs)
+    row = DriveRow(args.engine, args.planner, args.controller, _latency_ms(args.latency_ms, args.engine))
+    if args.workers < 1:
+        raise InputError(f'{args.workers} workers cannot drive; give 1 or more')
+    judged = judge(_drive(cases, row, args))
+    figures: dict[str, Any] = {'suite': args.suite, 'row': row.name, **summary(judged)}
+    sys.stdout.write(f'{args.suite}: {row.name}\n{table(figures)}\n')
+    for item in judged[:5]:
+        faults = '; '.join(item.run.collisions_at_fault) or 'no fault'
+        sys.stdout.write(f'worst: seed {item.run.seed} {item.run.kind} ({item.run.condition}) {item.score:.3f}: {faults}\n')
+    if args.json:
+        write_json(args.json, figures)
+    return 0
+
+
+def _latency_ms(text: str | None, engine: str) -> float | None:
+    if text is None:
+        return TRUTH_LATENCY_MS if engine == TRUTH else None
+    if text == MEASURED:
+        return None
+    try:
+        return float(text)
+    except ValueError as err:
+        raise InputError(f'--latency-ms {text!r} is neither a number nor {MEASURED}') from err
+
+
+def _drive(cases: tuple[DriveCase, ...], row: DriveRow, args: argparse.Namespace) -> DrivenSuite:
+    from tqdm import tqdm  # of the evaluation extra
+
+    with tqdm(unit='run') as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total, bar.n = total, done
+            bar.refresh()
+
+        return drive_suite(cases, row, args.out, args.workers, show)

@@ -1,0 +1,62 @@
+"""What lidar_node and bev_node do, for a world in the same process: its LiDAR, an engine, the tracker."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moe_bev_ros.core.frame import EgoMotion, Frame
+from moe_bev_ros.core.objects import Scene
+from moe_bev_ros.core.se3 import inverse
+from moe_bev_ros.engine.base import Engine
+from moe_bev_ros.perception.motion_compensation import OdometryBuffer
+from moe_bev_ros.perception.point_cloud import CloudLayout, PointField, read_cloud
+from moe_bev_ros.perception.sweep import Crop, SensorCloud, Sweep, build_sweep
+from moe_bev_ros.perception.tracker import Tracker
+from moe_bev_ros.world.autopilot import ego_motion
+from moe_bev_ros.world.simulation import World
+
+LAYOUT_FIELDS = tuple(PointField(name, 4 * i, 7, 1) for i, name in enumerate(('x', 'y', 'z', 'intensity', 'ring', 'time')))
+CROP = Crop((-1.0, 3.8, -1.05, 1.05, -0.5, 2.2), (-80.0, 80.0, -80.0, 80.0, -5.0, 5.0))
+LEAST_SCORE = 0.05  # as bev_node's score_threshold
+
+
+class Perceiver:
+    """Sees a world's objects frame by frame.
+
+    Attributes:
+        wall_s: that the last frame took, from the sweep to the tracked objects; rendering is not in it.
+    """
+
+    def __init__(self, world: World, engine: Engine) -> None:
+        self.world, self.engine, self.tracker = world, engine, Tracker()
+        self.wall_s = 0.0
+        self._odometry = OdometryBuffer()
+        self._ego_before: EgoMotion | None = None
+        self.moved()
+
+    def moved(self) -> None:
+        """The world has made a step."""
+        self._odometry.add(ego_motion(self.world))
+
+    def see(self) -> Scene:
+        """The objects of now, in base_link."""
+        points_n6 = np.ascontiguousarray(self.world.sense().points_n6)
+        began = time.perf_counter()
+        sweep, ego = self._sweep(points_n6), ego_motion(self.world)
+        before, self._ego_before = self._ego_before, ego
+        motion = None if before is None else inverse(ego.odom_se3_base_link) @ before.odom_se3_base_link
+        output = self.engine.step(Frame(ego.stamp_ns, None, sweep.points, ego), motion)
+        objects = self.tracker.update(output.detections, ego.stamp_ns, ego)
+        self.wall_s = time.perf_counter() - began
+        believed = tuple(item for item in objects if item.score >= LEAST_SCORE)
+        return Scene(ego.stamp_ns, believed, output.perception_valid, True, False)
+
+    def _sweep(self, points_n6: NDArray[np.float32]) -> Sweep:
+        num, stamp_ns = len(points_n6), self.world.stamp_ns
+        layout = CloudLayout(LAYOUT_FIELDS, 1, num, 24, 24 * num, False)
+        cloud = read_cloud(layout, points_n6.view(np.uint8).ravel(), stamp_ns)
+        sensor = SensorCloud(cloud, stamp_ns, self.world.rig.lidar.base_link_se3_lidar)
+        return build_sweep(stamp_ns, (sensor,), CROP, self._odometry)
