@@ -12,6 +12,7 @@ COMMANDS = {
     'replay': 'play a rosbag2 through the stack and report what came out',
     'record': 'record sensor and stack topics to a rosbag2',
     'bag': 'make and inspect rosbag2 files',
+    'world': 'write data sets of the simulated world, look at them, say how hard they are',
     'bench': 'measure parts of the stack against a baseline in the same run',
     'evaluate': 'judge engines, planners and the world itself',
     'doctor': 'check this machine, one line a fact, with a cure',

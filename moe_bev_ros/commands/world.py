@@ -1,0 +1,162 @@
+"""``moe-bev world``: write data sets of the simulated world, look at one, and say how hard it is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.core.frame import CameraImages
+from moe_bev_ros.core.se3 import transform_points
+from moe_bev_ros.datasets.frames import read_frames
+from moe_bev_ros.datasets.frames_to_tree import write_frames_tree
+from moe_bev_ros.datasets.nuscenes_tree import open_tree
+from moe_bev_ros.datasets.nuscenes_writer import TreeWriter, write_text
+from moe_bev_ros.datasets.scenario_check import scenario_facts
+from moe_bev_ros.datasets.tree_statistics import tree_statistics
+from moe_bev_ros.datasets.worker_processes import run_jobs
+from moe_bev_ros.datasets.world_runs import Moment, WorldRun, num_ticks
+from moe_bev_ros.datasets.world_scene import SceneJob, stored_points, write_scene
+from moe_bev_ros.evaluation.pictures import Snapshot, draw_frame
+from moe_bev_ros.world.autopilot import true_scene
+from moe_bev_ros.world.conditions import CONDITIONS
+from moe_bev_ros.world.rig import Rig
+from moe_bev_ros.world.rigs import NUSCENES_RIG
+from moe_bev_ros.world.scenario_kinds import KINDS
+from moe_bev_ros.world.splits import SPLITS, seeds_of
+
+SHOW_SIZE = (704, 256)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Four verbs: write, from-frames, stats and show."""
+    verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
+    write = verbs.add_parser(
+        'write', help='drive scenes of a split and write them as a nuScenes tree; goes on where it was broken off'
+    )
+    write.add_argument('--split', choices=sorted(SPLITS), required=True)
+    write.add_argument('--scenes', type=int, required=True, help='the first so many seeds of the split')
+    write.add_argument('--out', type=Path, required=True, help='root of the tree; its tables go to v1.0-world')
+    write.add_argument('--image-size', type=_size, default=(704, 256), help='width x height (default 704x256)')
+    write.add_argument('--seconds', type=float, default=20.0, help='length of a scene (default 20)')
+    write.add_argument('--kind', choices=KINDS, default='', help='of every scene, instead of all in turn')
+    write.add_argument('--condition', choices=CONDITIONS, default='', help='of every scene, instead of drawn ones')
+    write.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes (default: one a core)')
+    frames = verbs.add_parser('from-frames', help='add recorded frames to a nuScenes tree (version v1.0-frames)')
+    frames.add_argument('folder', type=Path, help='as for `moe-bev bag from-frames`, with ego poses')
+    frames.add_argument('--out', type=Path, required=True, help='root of the tree')
+    stats = verbs.add_parser('stats', help='how hard a data set is, and the digest of its scenarios')
+    stats.add_argument('--data', type=Path, required=True, help='root of the tree')
+    stats.add_argument('--version', default='', help='where there are several')
+    stats.add_argument('--split', default='', help='such as world_test (default: all scenes)')
+    stats.add_argument('--json', type=Path, help='write the numbers there too')
+    show = verbs.add_parser('show', help='one picture of a scene: six cameras, and LiDAR and truth from above')
+    show.add_argument('--seed', type=int, required=True)
+    show.add_argument('--kind', choices=KINDS, default='')
+    show.add_argument('--condition', choices=CONDITIONS, default='')
+    show.add_argument('--at', type=float, default=4.0, help='seconds after the start (default 4)')
+    show.add_argument('--out', type=Path, required=True, help='a .jpg or .png file')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Returns 0."""
+    if args.verb == 'write':
+        return _write(args)
+    if args.verb == 'from-frames':
+        name = write_frames_tree(read_frames(args.folder), args.out)
+        sys.stdout.write(f'{args.out}: recorded frames of {name}, tree written here\n')
+        return 0
+    return _stats(args) if args.verb == 'stats' else _show(args)
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r'(\d+)x(\d+)', text)
+    if match is None or min(int(match[1]), int(match[2])) < 16:
+        raise argparse.ArgumentTypeError(f'{text!r} is no size such as 704x256')
+    return int(match[1]), int(match[2])
+
+
+def _write(args: argparse.Namespace) -> int:
+    from tqdm import tqdm  # of the evaluation extra; the other verbs do without
+
+    if args.seconds < 1.0 or args.workers < 1:
+        raise InputError('--seconds must be at least 1, and --workers too')
+    settings = {
+        'image_size': list(args.image_size),
+        'seconds': args.seconds,
+        'kind': args.kind or 'all in turn',
+        'condition': args.condition or 'drawn',
+    }
+    drawn = (args.kind, args.condition, args.image_size, args.seconds, settings)
+    jobs = [SceneJob(args.out, args.split, seed, *drawn) for seed in seeds_of(args.split, args.scenes)]
+    writer = TreeWriter(args.out, settings)
+    missing = [job for job in jobs if not writer.has_scene(job.name)]
+    start_s = time.perf_counter()
+    try:
+        with tqdm(total=len(jobs), initial=len(jobs) - len(missing), unit='scene') as bar:
+            for _ in run_jobs(write_scene, missing, args.workers):
+                bar.update()
+    except KeyboardInterrupt:
+        whole = sum(writer.has_scene(job.name) for job in jobs)
+        sys.stderr.write(f'{args.out}: {whole} of {len(jobs)} scenes are whole; the same command goes on from there\n')
+        raise
+    seconds = time.perf_counter() - start_s
+    num_scenes = len(writer.merge())
+    frames = num_ticks(args.seconds) * len(missing)
+    speed = f', {frames / seconds:.1f} frames/s' if frames else ''
+    sys.stdout.write(f'{args.out}: {len(missing)} scenes written{speed}; {num_scenes} in the tree\n')
+    return 0
+
+
+def _stats(args: argparse.Namespace) -> int:
+    tree = open_tree(args.data, args.version)
+    scenes = tree.scenes(args.split)
+    text = json.dumps({**tree_statistics(tree, scenes), **scenario_facts(tree, scenes)}, indent=1) + '\n'
+    if args.json:
+        write_text(args.json, text)
+    sys.stdout.write(text)
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    if args.out.suffix not in ('.jpg', '.png'):
+        raise InputError(f'{args.out}: give a name that ends in .jpg or .png')
+    rig = replace(NUSCENES_RIG, image_width=SHOW_SIZE[0], image_height=SHOW_SIZE[1])
+    run = WorldRun(args.seed, args.kind, args.condition, rig, threads=os.cpu_count() or 1)
+    try:
+        tick = round(10 * args.at)
+        (moment,) = run.drive(tick + 1, tick)
+        picture_hw3 = draw_frame(_snapshot(run, moment, rig))
+    finally:
+        run.close()
+    cv2.imwrite(str(args.out), cv2.cvtColor(picture_hw3, cv2.COLOR_RGB2BGR))
+    scenario = run.scenario
+    facts = f'{scenario.kind}, {scenario.scene.condition.name}, {scenario.style}, {len(moment.actors)} road users'
+    sys.stdout.write(f'{args.out}: seed {args.seed} after {args.at:g} s: {facts}\n')
+    return 0
+
+
+def _snapshot(run: WorldRun, moment: Moment, rig: Rig) -> Snapshot:
+    size, num = (rig.image_width, rig.image_height), len(rig.cameras)
+    cameras = CameraImages(
+        moment.sensed.images_nhw3,
+        np.array([camera.intrinsics_33(*size) for camera in rig.cameras], np.float32),
+        np.array([camera.base_link_se3_camera for camera in rig.cameras]),
+        np.ones(num, bool),
+        tuple(camera.name for camera in rig.cameras),
+    )
+    points_n5 = stored_points(moment, rig)
+    points_n5[:, :3] = transform_points(rig.lidar.base_link_se3_lidar, points_n5[:, :3])
+    points_n5[:, 3] /= 255.0
+    truth = true_scene(run.world)
+    speed_mps, time_s = moment.ego.speed_mps, run.world.time_s
+    return Snapshot(cameras, points_n5, truth.objects, None, None, speed_mps=speed_mps, time_s=time_s)
