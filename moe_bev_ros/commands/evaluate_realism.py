@@ -45,9 +45,11 @@ def run(args: argparse.Namespace) -> int:
     ratios = realism.bin_ratios(counts, args.seed)
     rings = [ring for sweep in sweeps for ring in realism.ground_rings(sweep, args.seed)]
     histograms = {'intensity': _intensities(sweeps, args.seed), 'brightness': _brightness(args.data)}
-    _print(f'{len(sweeps)} sweeps of single LiDARs, {len(counts)} annotated objects below {args.data}')
+    _print(f'{len(sweeps)} sweeps of single LiDARs, {len(counts)} annotated boxes within range below {args.data}')
     _print(realism.HOW)
     _print(ratio_table(ratios))
+    few = [f'{source} {label.name.lower()} {low:.0f} m ({num})' for source, label, low, num in realism.unjudged(counts)]
+    _print(f'too few boxes to judge by the goal: {", ".join(few) or "none"}')
     _print(_ground_line(rings))
     if args.json is not None:
         _write_json(args.json, ratios, rings, histograms)
@@ -58,15 +60,14 @@ def run(args: argparse.Namespace) -> int:
 
 def ratio_table(ratios: Sequence[BinRatio]) -> str:
     """One line a source, class and bin."""
-    lines = [
-        f'{"source":<10}{"class":<22}{"distance":<12}{"objects":>8}{"points":>8}{"ratio":>7}  {"95 %":<14}{"alone":>6}  goal'
-    ]
+    head = ('source', 'class', 'distance', 'boxes', 'objects', 'points', 'ratio', '95 %', 'alone', 'goal')
+    lines = ['{:<10}{:<22}{:<12}{:>6}{:>8}{:>8}{:>7}  {:<14}{:>6}  {}'.format(*head)]
     for row in ratios:
         goal = '' if not row.has_goal else 'met' if row.is_met else 'missed'
         between = f'{row.low_m:.0f}-{row.low_m + 10:.0f} m'
         interval = f'{row.low:.2f}-{row.high:.2f}'
         lines.append(
-            f'{row.source:<10}{row.label.name.lower():<22}{between:<12}{row.num_objects:>8}{row.recorded:>8}{row.ratio:>7.2f}'
+            f'{row.source:<10}{row.label.name.lower():<22}{between:<12}{row.num_boxes:>6}{row.num_objects:>8}{row.recorded:>8}{row.ratio:>7.2f}'
             f'  {interval:<14}{row.ratio_alone:>6.2f}  {goal}'
         )
     return '\n'.join(lines)

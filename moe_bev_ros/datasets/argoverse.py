@@ -1,4 +1,7 @@
-"""Reads LiDAR sweeps of an Argoverse 2 log with their boxes, as plain values in base_link (there: egovehicle)."""
+"""Reads LiDAR sweeps of an Argoverse 2 log with their boxes, as plain values in base_link.
+
+Its egovehicle frame lies in the rear axle, ours below it on the ground.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,7 @@ LABELS = MappingProxyType(
 )
 LIDARS = ('up_lidar', 'down_lidar')
 LASERS_PER_LIDAR = 32
+AXLE_M = 0.33  # height of the rear axle above the ground
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,9 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _pose(row: dict[str, Any]) -> Array:
-    return se3_from_quaternion((row['tx_m'], row['ty_m'], row['tz_m']), (row['qx'], row['qy'], row['qz'], row['qw']))
+    """Pose in base_link."""
+    xyz = (row['tx_m'], row['ty_m'], row['tz_m'] + AXLE_M)
+    return se3_from_quaternion(xyz, (row['qx'], row['qy'], row['qz'], row['qw']))
 
 
 def _sweep(path: Path, poses: tuple[Array, ...], annotations: list[dict[str, Any]]) -> ArgoverseSweep:
@@ -101,6 +107,7 @@ def _sweep(path: Path, poses: tuple[Array, ...], annotations: list[dict[str, Any
         boxes = tuple(_box(row) for row in annotations if row['timestamp_ns'] == stamp_ns)
     except (KeyError, ValueError) as err:
         raise InputError(f'{path}: {type(err).__name__}: {err}; no sweep of Argoverse 2?') from err
+    columns[2] += AXLE_M
     columns[3] /= 255.0
     return ArgoverseSweep(stamp_ns, np.stack(columns, axis=1), lasers_n, poses, boxes)
 

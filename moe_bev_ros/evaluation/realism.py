@@ -1,7 +1,8 @@
 """How real the world's bodies are: LiDAR points inside annotated boxes, recorded and by the world, and what goes with it.
 
 The ratio of a class and distance bin is the sum of the points that the world gives over the sum of the recorded ones; its
-interval comes from drawing the bin's objects anew with replacement (bootstrap, percentiles 2.5 and 97.5).
+interval comes from drawing the bin's objects anew with replacement (bootstrap, percentiles 2.5 and 97.5). An object that
+several sweeps show is drawn with all its boxes, for they are no independent measurements.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ GROWN_M = 0.1
 FOOT_M = 0.2  # the lowest part of a box is not counted: it may hold ground
 OUTSIDE_M = 0.3
 BIN_M = 10.0
-MIN_OBJECTS = 8
+MIN_BOXES = 8
 NUM_TWINS = 4
 NUM_DRAWS = 2000
 GOAL = (0.7, 1.4)
 GOAL_LABELS, GOAL_RANGE_M = (Label.CAR, Label.PEDESTRIAN), 40.0
 GROUND_BAND_M, GROUND_RANGE_M = 0.3, 50.0
 HOW = (
-    'points in annotated boxes (grown by 0.1 m, without their lowest 0.2 m), the world to recorded; bins with >= 8 objects\n'
+    'points in annotated boxes (grown by 0.1 m, without their lowest 0.2 m), the world to recorded; bins with >= 8 boxes\n'
     'a beam of the world stops where its recorded twin was stopped outside all boxes; alone: where only road users hide others'
 )
 INTENSITY_EDGES = np.linspace(0.0, 1.0, 21)
@@ -40,10 +41,12 @@ class ObjectCount:
     Attributes:
         alone: the twin's points where only annotated road users hide one another.
         blocked: those of them that the recorded sweep's own obstacles let through.
+        size_3: of the box; the same in every sweep of a recording, and so it tells objects apart.
     """
 
     source: str
     label: Label
+    size_3: tuple[float, ...]
     distance_m: float
     recorded: int
     alone: float
@@ -52,11 +55,17 @@ class ObjectCount:
 
 @dataclass(frozen=True)
 class BinRatio:
-    """Of one class and distance bin; see the module's text. ``ratio_alone`` leaves obstacles without annotation out."""
+    """Of one class and distance bin; see the module's text.
+
+    Attributes:
+        num_boxes: annotated boxes; of so many different objects: ``num_objects``.
+        ratio_alone: without the obstacles that are not annotated.
+    """
 
     source: str
     label: Label
     low_m: float
+    num_boxes: int
     num_objects: int
     recorded: int
     ratio: float
@@ -108,10 +117,15 @@ def count_objects(sweep: SensorSweep, seed: int) -> tuple[ObjectCount, ...]:
         alone_k += held.sum(axis=1) / NUM_TWINS
         blocked_k += (held & unblocked(points, sweep, outside_n)).sum(axis=1) / NUM_TWINS
     distance_k = np.hypot(sweep.boxes_k7[:, 0], sweep.boxes_k7[:, 1])
+    sizes_k3 = sweep.boxes_k7[:, 3:6].tolist()
+    near_k = np.nonzero(distance_k < sweep.mount.range_m)[0]
     return tuple(
-        ObjectCount(sweep.source, label, float(distance), int(recorded), float(alone), float(blocked))
-        for label, distance, recorded, alone, blocked in zip(sweep.labels_k, distance_k, recorded_k, alone_k, blocked_k)
-    )
+        ObjectCount(
+            sweep.source, sweep.labels_k[k], tuple(sizes_k3[k]), float(distance_k[k]),
+            int(recorded_k[k]), float(alone_k[k]), float(blocked_k[k]),
+        )
+        for k in near_k
+    )  # fmt: skip
 
 
 def joined(counts: Sequence[Sequence[ObjectCount]]) -> tuple[ObjectCount, ...]:
@@ -120,6 +134,7 @@ def joined(counts: Sequence[Sequence[ObjectCount]]) -> tuple[ObjectCount, ...]:
         ObjectCount(
             same[0].source,
             same[0].label,
+            same[0].size_3,
             same[0].distance_m,
             sum(count.recorded for count in same),
             sum(count.alone for count in same),
@@ -129,31 +144,46 @@ def joined(counts: Sequence[Sequence[ObjectCount]]) -> tuple[ObjectCount, ...]:
     )
 
 
+def binned(counts: Sequence[ObjectCount]) -> dict[tuple[str, Label, float], list[ObjectCount]]:
+    """Counts by source, class and lower border of the distance bin, sorted."""
+    bins: dict[tuple[str, Label, float], list[ObjectCount]] = {}
+    for count in sorted(counts, key=lambda count: (count.source, count.label, count.distance_m)):
+        bins.setdefault((count.source, count.label, count.distance_m // BIN_M * BIN_M), []).append(count)
+    return bins
+
+
 def bin_ratios(counts: Sequence[ObjectCount], seed: int) -> tuple[BinRatio, ...]:
-    """Ratio of every source, class and distance bin that holds enough objects and any recorded point."""
-    bins: dict[tuple[str, Label, int], list[ObjectCount]] = {}
-    for count in counts:
-        bins.setdefault((count.source, count.label, int(count.distance_m // BIN_M)), []).append(count)
+    """Ratio of every source, class and distance bin that holds enough boxes and any recorded point."""
     rng = np.random.default_rng(seed)
-    result = []
-    for key in sorted(bins):
-        objects = bins[key]
-        recorded_k = np.array([count.recorded for count in objects], float)
-        if len(objects) < MIN_OBJECTS or not recorded_k.any():
-            continue
-        twin_k = np.array([count.blocked for count in objects])
-        alone = sum(count.alone for count in objects)
-        drawn = rng.integers(len(objects), size=(NUM_DRAWS, len(objects)))
-        ratios = twin_k[drawn].sum(axis=1) / np.maximum(recorded_k[drawn].sum(axis=1), 1.0)
-        low, high = np.percentile(ratios, (2.5, 97.5))
-        total = float(recorded_k.sum())
-        result.append(
-            BinRatio(
-                key[0], key[1], key[2] * BIN_M, len(objects), int(total),
-                float(twin_k.sum() / total), float(low), float(high), float(alone / total),
-            )
-        )  # fmt: skip
-    return tuple(result)
+    return tuple(
+        _ratio(key, boxes, rng)
+        for key, boxes in binned(counts).items()
+        if len(boxes) >= MIN_BOXES and any(count.recorded for count in boxes)
+    )
+
+
+def _ratio(key: tuple[str, Label, float], boxes: Sequence[ObjectCount], rng: np.random.Generator) -> BinRatio:
+    objects: dict[tuple[float, ...], NDArray[np.float64]] = {}
+    for count in boxes:
+        sums_3 = np.array([count.recorded, count.blocked, count.alone])
+        objects[count.size_3] = objects.get(count.size_3, np.zeros(3)) + sums_3
+    sums_k3 = np.array(list(objects.values()))
+    recorded, blocked, alone = sums_k3.sum(axis=0)
+    drawn_d3 = sums_k3[rng.integers(len(sums_k3), size=(NUM_DRAWS, len(sums_k3)))].sum(axis=1)
+    low, high = np.percentile(drawn_d3[:, 1] / np.maximum(drawn_d3[:, 0], 1.0), (2.5, 97.5))
+    return BinRatio(
+        *key, len(boxes), len(objects), int(recorded),
+        float(blocked / recorded), float(low), float(high), float(alone / recorded),
+    )  # fmt: skip
+
+
+def unjudged(counts: Sequence[ObjectCount]) -> tuple[tuple[str, Label, float, int], ...]:
+    """Source, class, lower border and number of boxes of the bins that have a goal but too few boxes."""
+    return tuple(
+        (*key, len(boxes))
+        for key, boxes in binned(counts).items()
+        if key[1] in GOAL_LABELS and key[2] + BIN_M <= GOAL_RANGE_M and len(boxes) < MIN_BOXES
+    )
 
 
 def ground_rings(sweep: SensorSweep, seed: int) -> tuple[RingCount, ...]:

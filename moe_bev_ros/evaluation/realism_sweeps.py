@@ -25,6 +25,7 @@ from moe_bev_ros.world.ground import Ground
 from moe_bev_ros.world.rig import LidarMount, Rig
 from moe_bev_ros.world.scene import Prop, Scene
 from moe_bev_ros.world.sensors import SensorSuite
+from moe_bev_ros.world.terrain import Terrain
 
 LIFT_M = 30.0  # bodies and sensor hang so high above the twin's flat ground that it hides none whose foot is lower
 EGO_M = 2.5
@@ -189,7 +190,8 @@ def plain_ground() -> Ground:
     """Asphalt wherever one looks: a picture's border goes on for ever."""
     sizes = np.array([32, 16, 8, 4, 2, 1], np.int64)
     texels_p4 = np.tile(np.array(ASPHALT, np.uint8), (int((sizes**2).sum()), 1))
-    return Ground(texels_p4, np.concatenate([[0], np.cumsum(sizes**2)[:-1]]), sizes, sizes, (-3.2, -3.2), 0.2)
+    starts = np.concatenate([[0], np.cumsum(sizes**2)[:-1]])
+    return Ground(texels_p4, starts, sizes, sizes, (-3.2, -3.2), 0.2, Terrain.flat())
 
 
 def unblocked(points_n5: NDArray[np.float32], sweep: SensorSweep, outside_n: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -20,6 +20,7 @@ from moe_bev_ros.evaluation.realism import (
     inside,
     intensity_counts,
     joined,
+    unjudged,
 )
 from moe_bev_ros.evaluation.realism_sweeps import _sweep, boxes_in, by_stamp, read_sweeps, twin_points
 from moe_bev_ros.world.rig import HDL_32E_RAD
@@ -34,7 +35,7 @@ def placed_boxes(num=10):
     for index in range(num):
         for label, radius in ((Label.CAR, 24.0), (Label.PEDESTRIAN, 14.0)):
             angle = 2 * np.pi * (index + (0.5 if label is Label.PEDESTRIAN else 0.0)) / num
-            length, width, height = SIZES[label]
+            length, width, height = (value + 0.01 * index for value in SIZES[label])
             x, y = 0.9 + radius * np.cos(angle), radius * np.sin(angle)
             box_7 = np.array([x, y, height / 2, length, width, height, angle + 1.0], np.float32)
             boxes.append(RecordedBox(label, label.name.lower(), box_7, np.zeros(2, np.float32), 9))
@@ -122,14 +123,23 @@ def test_the_foot_of_a_box_is_not_counted_and_its_margin_is():
 
 
 def test_counts_of_two_sensors_add_up():
-    one = ObjectCount('av2', Label.CAR, 12.0, 3, 4.0, 2.0)
-    assert joined([[one], [one]]) == (ObjectCount('av2', Label.CAR, 12.0, 6, 8.0, 4.0),)
+    one = ObjectCount('av2', Label.CAR, SIZES[Label.CAR], 12.0, 3, 4.0, 2.0)
+    assert joined([[one], [one]]) == (ObjectCount('av2', Label.CAR, SIZES[Label.CAR], 12.0, 6, 8.0, 4.0),)
+
+
+def test_an_object_of_several_sweeps_is_drawn_as_one():
+    counts = [ObjectCount('av2', Label.CAR, (float(size), 2.0, 1.5), 12.0, 10, 9.0, 5.0 + size) for size in range(8)]
+    once, twice = bin_ratios(counts, 0)[0], bin_ratios([*counts, *counts], 0)[0]
+    assert (twice.num_boxes, twice.num_objects) == (16, 8)
+    assert (twice.low, twice.ratio, twice.high) == pytest.approx((once.low, once.ratio, once.high))
+    assert once.high - once.low > 0.2
 
 
 def test_bins_with_few_objects_or_no_point_are_left_out():
-    seven = [ObjectCount('a', Label.CAR, 5.0, 3, 3.0, 3.0)] * 7
-    unseen = [ObjectCount('a', Label.CAR, 15.0, 0, 3.0, 3.0)] * 9
+    seven = [ObjectCount('a', Label.CAR, (float(size), 2.0, 1.5), 5.0, 3, 3.0, 3.0) for size in range(7)]
+    unseen = [ObjectCount('a', Label.CAR, (float(size), 2.0, 1.5), 15.0, 0, 3.0, 3.0) for size in range(9)]
     assert bin_ratios([*seven, *unseen], 0) == ()
+    assert unjudged([*seven, *unseen]) == (('a', Label.CAR, 0.0, 7),)
     assert len(bin_ratios([*seven, seven[0]], 0)) == 1
 
 
