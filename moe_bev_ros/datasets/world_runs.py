@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from moe_bev_ros.core.command import Vehicle
 from moe_bev_ros.core.frame import EgoMotion
@@ -70,17 +70,21 @@ class WorldRun:
         world = self.world
         pilot = Autopilot(world, Planner(PlannerConfig()), make_controller('pure_pursuit', Vehicle()))
         odometry = OdometryBuffer()
-        odometry.add(ego_motion(world))
+        odometry.add(self._ego())
         for tick in range(ticks):
             if tick >= first:
                 shares = world.visible_shares() if tick % KEYFRAME_TICKS == 0 else None
                 state = (world.sense(), world.truth().actors, tuple(world.scene.lights), shares)
-                yield Moment(world.stamp_ns, ego_motion(world), odometry, *state)
+                yield Moment(world.stamp_ns, self._ego(), odometry, *state)
             pilot.decide(true_scene(world))
             for _ in range(FRAME_STEPS):
                 pilot.step()
-                odometry.add(ego_motion(world))
+                odometry.add(self._ego())
 
     def close(self) -> None:
         """End the threads."""
         self.world.close()
+
+    def _ego(self) -> EgoMotion:
+        """The vehicle's motion, with the slope of the ground in its pose."""
+        return replace(ego_motion(self.world), odom_se3_base_link=self.world.map_se3_base_link)
