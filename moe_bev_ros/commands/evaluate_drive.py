@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moe_bev_ros.control.controllers import CONTROLLERS
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.engine.engines import ENGINES
-from moe_bev_ros.evaluation.closed_loop import TRUTH, TRUTH_LATENCY_MS, DriveRow
-from moe_bev_ros.evaluation.drive_runs import DrivenSuite, drive_suite
-from moe_bev_ros.evaluation.drive_suites import SUITES, DriveCase, suite_cases
-from moe_bev_ros.evaluation.drive_summary import judge, summary, table
+from moe_bev_ros.evaluation.drive_suites import SUITES, TRUTH, TRUTH_LATENCY_MS, DriveCase, DriveRow, suite_cases
 from moe_bev_ros.evaluation.summary import write_json
 from moe_bev_ros.planning.planners import PLANNERS
+
+if TYPE_CHECKING:
+    from moe_bev_ros.evaluation.drive_runs import DrivenSuite
 
 MEASURED = 'measured'
 
@@ -35,12 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f'default {TRUTH_LATENCY_MS:g} with {TRUTH}, else {MEASURED}',
     )
     parser.add_argument('--json', type=Path, metavar='F', help='write the figures to this file')
-    parser.add_argument('--out', type=Path, default=Path('runs/drive'), metavar='DIR', help='keeps finished runs: %(default)s')
+    parser.add_argument('--out', type=Path, default=Path('out/drive'), metavar='DIR', help='keeps finished runs: %(default)s')
     parser.add_argument('--workers', type=int, default=2, metavar='N', help='processes; default %(default)s')
 
 
 def run(args: argparse.Namespace) -> int:
     """Drive what is not driven yet, print the figures."""
+    from moe_bev_ros.evaluation.drive_summary import judge, summary, table  # with the world: a second
+
     cases = suite_cases(args.suite, args.runs)
     row = DriveRow(args.engine, args.planner, args.controller, _latency_ms(args.latency_ms, args.engine))
     if args.workers < 1:
@@ -69,6 +71,8 @@ def _latency_ms(text: str | None, engine: str) -> float | None:
 
 def _drive(cases: tuple[DriveCase, ...], row: DriveRow, args: argparse.Namespace) -> DrivenSuite:
     from tqdm import tqdm  # of the evaluation extra
+
+    from moe_bev_ros.evaluation.drive_runs import drive_suite
 
     with tqdm(unit='run') as bar:
 

@@ -13,16 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from moe_bev_ros.control.controllers import controller_row
 from moe_bev_ros.core.command import Vehicle
-from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.footprints import footprints_of
 from moe_bev_ros.core.se3 import se3_from_xy_yaw
 from moe_bev_ros.engine.base import BevGrid
 from moe_bev_ros.engine.engines import ENGINES
 from moe_bev_ros.evaluation.drive_area import DriveArea
 from moe_bev_ros.evaluation.drive_scores import SAMPLE_S, DriveLog, DriveScore, Others, score_drive
-from moe_bev_ros.evaluation.drive_suites import DriveCase
+from moe_bev_ros.evaluation.drive_suites import TRUTH, DriveCase, DriveRow
 from moe_bev_ros.planning.planner import PlannerConfig
 from moe_bev_ros.planning.planners import planner_row
 from moe_bev_ros.planning.route import route_to_goal
@@ -32,42 +30,11 @@ from moe_bev_ros.world.rig import Rig
 from moe_bev_ros.world.scenario import Scenario, draw_scenario
 from moe_bev_ros.world.simulation import World
 
-TRUTH = 'truth'
-TRUTH_LATENCY_MS = 50.0
 CRUISE_MPS = 20.0  # above every limit of the maps, so that these bind
 RIG = Rig(cameras=(), image_width=16, image_height=16)  # no engine of ENGINES needs a camera
 TRACK_STEP_S = 0.5
 NEAR_M = 45.0
 WARM_UP_FRAMES = 5
-
-
-@dataclass(frozen=True)
-class DriveRow:
-    """Who drives.
-
-    Attributes:
-        engine: TRUTH, or a name of ENGINES.
-        latency_ms: from a frame to its command; None: as measured.
-    """
-
-    engine: str = TRUTH
-    planner: str = 'idm'
-    controller: str = 'pure_pursuit'
-    latency_ms: float | None = TRUTH_LATENCY_MS
-
-    def __post_init__(self) -> None:
-        planner_row(self.planner)
-        controller_row(self.controller)
-        if self.engine not in (TRUTH, *ENGINES):
-            raise InputError(f'no engine {self.engine!r}; choose one of {", ".join((TRUTH, *ENGINES))}')
-        if self.latency_ms is not None and not 0.0 <= self.latency_ms <= 500.0:
-            raise InputError(f'the latency must lie in 0 to 500 ms, got {self.latency_ms:g}; older plans are not followed')
-
-    @property
-    def name(self) -> str:
-        """For files and tables."""
-        latency = 'measured' if self.latency_ms is None else f'{self.latency_ms:g} ms'
-        return f'{self.engine}, {self.planner}, {self.controller}, {latency}'
 
 
 @dataclass(frozen=True)

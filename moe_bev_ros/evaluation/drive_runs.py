@@ -18,8 +18,8 @@ from pathlib import Path
 import moe_bev_ros
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.datasets.worker_processes import check_stopped, run_jobs
-from moe_bev_ros.evaluation.closed_loop import DriveRow, RunRecord, run_case, warm_up
-from moe_bev_ros.evaluation.drive_suites import DriveCase
+from moe_bev_ros.evaluation.closed_loop import RunRecord, run_case, warm_up
+from moe_bev_ros.evaluation.drive_suites import DriveCase, DriveRow
 
 REFERENCES = (DriveRow(planner='idm', latency_ms=0.0), DriveRow(planner='pdm', latency_ms=0.0))
 CODE = ('core', 'perception', 'engine', 'planning', 'control', 'world')  # and these files of evaluation

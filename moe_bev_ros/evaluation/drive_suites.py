@@ -1,12 +1,19 @@
-"""The fixed suites of closed-loop runs. All kinds take turns, so that the first N runs of a suite hold every kind alike."""
+"""What is driven, and who drives: fixed suites of closed-loop runs, and rows of engine, planner, controller and latency.
+
+All kinds take turns, so that the first N runs of a suite hold every kind alike.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from moe_bev_ros.control.controllers import controller_row
 from moe_bev_ros.core.errors import InputError
-from moe_bev_ros.world.scenario_kinds import KINDS
-from moe_bev_ros.world.splits import kind_of, seeds_of
+from moe_bev_ros.engine.engines import ENGINES
+from moe_bev_ros.planning.planners import planner_row
+
+TRUTH = 'truth'
+TRUTH_LATENCY_MS = 50.0
 
 
 @dataclass(frozen=True)
@@ -16,6 +23,35 @@ class DriveCase:
     seed: int
     kind: str
     duration_s: float
+
+
+@dataclass(frozen=True)
+class DriveRow:
+    """Who drives.
+
+    Attributes:
+        engine: TRUTH, or a name of ENGINES.
+        latency_ms: from a frame to its command; None: as measured.
+    """
+
+    engine: str = TRUTH
+    planner: str = 'idm'
+    controller: str = 'pure_pursuit'
+    latency_ms: float | None = TRUTH_LATENCY_MS
+
+    def __post_init__(self) -> None:
+        planner_row(self.planner)
+        controller_row(self.controller)
+        if self.engine not in (TRUTH, *ENGINES):
+            raise InputError(f'no engine {self.engine!r}; choose one of {", ".join((TRUTH, *ENGINES))}')
+        if self.latency_ms is not None and not 0.0 <= self.latency_ms <= 500.0:
+            raise InputError(f'the latency must lie in 0 to 500 ms, got {self.latency_ms:g}; older plans are not followed')
+
+    @property
+    def name(self) -> str:
+        """For files and tables."""
+        latency = 'measured' if self.latency_ms is None else f'{self.latency_ms:g} ms'
+        return f'{self.engine}, {self.planner}, {self.controller}, {latency}'
 
 
 @dataclass(frozen=True)
@@ -34,6 +70,9 @@ class Suite:
 
     def cases(self) -> tuple[DriveCase, ...]:
         """The runs, kinds taking turns."""
+        from moe_bev_ros.world.scenario_kinds import KINDS  # the world takes a second to import, and the command lists suites
+        from moe_bev_ros.world.splits import kind_of, seeds_of
+
         seeds = seeds_of(self.split, self.runs_per_kind * len(KINDS))
         return tuple(DriveCase(seed, kind_of(seed), self.duration_s) for seed in seeds)
 

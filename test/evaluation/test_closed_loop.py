@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from moe_bev_ros.core.errors import InputError
-from moe_bev_ros.evaluation.closed_loop import DriveRow, RunRecord, drive, run_case
+from moe_bev_ros.evaluation.closed_loop import RunRecord, drive, run_case
 from moe_bev_ros.evaluation.drive_runs import REFERENCES, RunFile, drive_suite, file_name, reference_progress_m
-from moe_bev_ros.evaluation.drive_suites import SUITES, DriveCase, suite_cases
+from moe_bev_ros.evaluation.drive_suites import SUITES, DriveCase, DriveRow, suite_cases
 from moe_bev_ros.evaluation.drive_summary import interval, judge, summary, table
 from moe_bev_ros.planning.planners import PLANNERS
 from moe_bev_ros.world.scenario import draw_scenario
