@@ -86,7 +86,7 @@ def interval(values_n: Array) -> tuple[float, float]:
 
 def table(figures: dict[str, Any]) -> str:
     """For a terminal: a line a kind, a line a condition, and the whole."""
-    head = f'{"":<22} {"runs":>5} {"score":>7} {"95 %":>15} {"fault":>6} {"contacts":>9} {"off road":>9}'
+    head = f'{"":<26} {"runs":>5} {"score":>7} {"95 %":>15} {"fault":>6} {"contacts":>9} {"off road":>9}'
     head += f' {"ttc":>6} {"progress":>9} {"limit":>6} {"comfort":>8}'
     rows = [*figures['per_kind'].items(), *figures['per_condition'].items(), ('all', figures)]
     return '\n'.join([head, *(_line(name, row) for name, row in rows)])
@@ -95,7 +95,7 @@ def table(figures: dict[str, Any]) -> str:
 def _line(name: str, row: dict[str, Any]) -> str:
     low, high = row['interval']
     return (
-        f'{name:<22} {row["runs"]:>5} {row["score"]:>7.3f} {f"{low:.3f}..{high:.3f}":>15} {row["collisions_at_fault"]:>6} '
+        f'{name:<26} {row["runs"]:>5} {row["score"]:>7.3f} {f"{low:.3f}..{high:.3f}":>15} {row["collisions_at_fault"]:>6} '
         f'{row["collisions"]:>9} {row["off_road"]:>9} {row["ttc"]:>6.3f} {row["progress"]:>9.3f} {row["speed_limit"]:>6.3f} '
         f'{row["comfort"]:>8.3f}'
     )

@@ -23,7 +23,7 @@ from moe_bev_ros.core.se3 import se3_from_xy_yaw
 from moe_bev_ros.core.trace import Trace
 from moe_bev_ros.msg import Objects, TrafficLight, TrafficLights, Trajectory
 from moe_bev_ros.nodes import convert
-from moe_bev_ros.nodes.planner_node import LaneletMapBin, PlannerNode
+from moe_bev_ros.nodes.planner_node import LaneletMapBin, PlannerNode, PlannerParams
 
 OBJECTS, ODOMETRY = '/planner_node/input/objects', '/planner_node/input/odometry'
 STRAIGHT_ON = {'drive_without_goal': True}
@@ -420,3 +420,12 @@ def test_autoware_map_message_is_read_where_its_package_exists(tmp_path):
     environment['LD_LIBRARY_PATH'] = libraries
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=environment, timeout=60)
     assert 'map received' in done.stdout, done.stderr[-3000:]
+
+
+def test_the_planner_is_chosen_by_name():
+    with ros({**STRAIGHT_ON, 'planner': 'constant_speed'}) as harness:
+        bench = Bench(harness)
+        bench.drive_at(10.0)
+        assert not bench.see(10.02, actor(12.0, 0.0)).stop
+    with pytest.raises(ValueError, match='idm, constant_speed, pdm'):
+        PlannerParams(planner='best')
