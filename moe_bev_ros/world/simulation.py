@@ -129,6 +129,10 @@ class World:
         history = [((step - self.steps) * STEP_S, ego.x, ego.y, ego.yaw_rad) for step, ego in self._history]
         return self._sensors.sense(self.scene, np.array(history), seed=self.scenario.seed * 100_003 + self.steps)
 
+    def visible_shares(self) -> dict[int, float]:
+        """How much of each actor the cameras see now, 0..1 by track id; actors that no image could show are left out."""
+        return self._sensors.visible_shares(self.scene, self.map_se3_base_link)
+
     def truth(self) -> Truth:
         """What really is."""
         return Truth(self.ego, self.scene.actors, self.distance_m, tuple(self._hits), self._lights)
