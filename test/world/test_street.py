@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from world.street import Street
 
-SECONDS = 26.0
+SECONDS = 29.0
 NEAR_THE_CROSSING_M = 12.0
 
 
