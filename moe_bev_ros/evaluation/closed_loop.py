@@ -16,6 +16,7 @@ import numpy as np
 from moe_bev_ros.core.command import Vehicle
 from moe_bev_ros.core.footprints import footprints_of
 from moe_bev_ros.core.se3 import se3_from_xy_yaw
+from moe_bev_ros.core.traffic_light import TrafficLight
 from moe_bev_ros.engine.base import BevGrid
 from moe_bev_ros.engine.engines import ENGINES
 from moe_bev_ros.evaluation.drive_area import DriveArea
@@ -71,6 +72,7 @@ class RunRecord:
     comfort: float
     least_ttc_s: float | None
     uncomfortable: tuple[str, ...]
+    red_lights: int
     latency_ms: float
     wall_s: float
     picture: Picture
@@ -95,10 +97,12 @@ class _Recorder:
     world: World
     egos: list[tuple[float, ...]]
     others: list[Others]
+    lights: list[tuple[TrafficLight, ...]]
 
     def sample(self) -> None:
         truth = self.world.truth()
         ego, actors = truth.ego, truth.actors
+        self.lights.append(truth.lights)
         self.egos.append((ego.x, ego.y, ego.yaw_rad, ego.speed_mps, ego.acceleration_mps2))
         self.others.append(
             Others(
@@ -116,6 +120,7 @@ class _Recorder:
             speeds_t=ego_t5[:, 3],
             accelerations_t=ego_t5[:, 4],
             others=tuple(self.others),
+            lights=tuple(self.lights),
             size_2=(vehicle.length_m, vehicle.width_m),
             centre_ahead_m=0.5 * vehicle.length_m - vehicle.rear_overhang_m,
         )
@@ -128,7 +133,7 @@ def drive(scenario: Scenario, row: DriveRow, duration_s: float) -> tuple[DriveLo
     planner = planner_row(row.planner)(PlannerConfig(cruise_speed_mps=CRUISE_MPS, vehicle=vehicle))
     pilot = Autopilot(world, planner, make_controller(row.controller, vehicle))
     perceiver = None if row.engine == TRUTH else Perceiver(world, ENGINES[row.engine](BevGrid()))
-    recorder, latencies_s = _Recorder(world, [], []), []
+    recorder, latencies_s = _Recorder(world, [], [], []), []
     for _ in range(round(duration_s / SAMPLE_S)):
         recorder.sample()
         latencies_s.append(_answer(pilot, perceiver, row))
@@ -179,6 +184,7 @@ def run_case(case: DriveCase, row: DriveRow) -> RunRecord:
         comfort=score.comfort,
         least_ttc_s=round(score.least_ttc_s, 2) if np.isfinite(score.least_ttc_s) else None,
         uncomfortable=score.uncomfortable,
+        red_lights=score.red_lights,
         latency_ms=round(latency_ms, 2),
         wall_s=round(time.perf_counter() - began, 2),
         picture=_picture(log, score),

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from scipy.signal import savgol_filter
 from moe_bev_ros.core.footprints import corners_of, overlap
 from moe_bev_ros.core.objects import Label
 from moe_bev_ros.core.se3 import Array
+from moe_bev_ros.core.traffic_light import LightState, TrafficLight
 from moe_bev_ros.evaluation.drive_area import DriveArea
 from moe_bev_ros.planning.reference_line import ReferenceLine
 
@@ -37,6 +37,7 @@ AGAINST_TRAFFIC_M = (2.0, 6.0)  # within a second: from here on half the score, 
 LEAST_PROGRESS = 0.2
 PROGRESS_FLOOR_M = 0.1
 OVERSPEED_MPS = 2.23
+ON_ROUTE_M = 1.5
 VULNERABLE = (Label.PEDESTRIAN, Label.BICYCLE, Label.MOTORCYCLE)
 THINGS = (Label.TRAFFIC_CONE, Label.BARRIER, Label.UNKNOWN)
 # Bounds of comfort; jerk is that of the acceleration's magnitude.
@@ -76,6 +77,7 @@ class DriveLog:
         others: one a sample.
         size_2: length and width of the ego vehicle [m].
         centre_ahead_m: from base_link to the centre of the footprint.
+        lights: with their states, one tuple a sample; empty: there are none.
     """
 
     poses_t3: Array
@@ -84,6 +86,7 @@ class DriveLog:
     others: tuple[Others, ...]
     size_2: tuple[float, float]
     centre_ahead_m: float
+    lights: tuple[tuple[TrafficLight, ...], ...] = ()
 
     def __post_init__(self) -> None:
         num = len(self.others)
@@ -128,6 +131,7 @@ class DriveScore:
         progress_m: along the route.
         least_ttc_s: infinite where nothing came nearer than TTC_HORIZON_S.
         uncomfortable: names of COMFORT that left their bounds.
+        red_lights: stop lines that the front passed at red; nuPlan has no such term, so it is told and not scored.
     """
 
     collisions: tuple[Collision, ...]
@@ -140,6 +144,7 @@ class DriveScore:
     progress_m: float
     least_ttc_s: float
     uncomfortable: tuple[str, ...]
+    red_lights: int
 
 
 def score_drive(log: DriveLog, area: DriveArea, route: ReferenceLine) -> DriveScore:
@@ -152,6 +157,7 @@ def score_drive(log: DriveLog, area: DriveArea, route: ReferenceLine) -> DriveSc
     collisions = find_collisions(log, several_t)
     ttc_t = times_to_collision(log, several_t | area.at_crossing_lanes(log.poses_t3[:, :2]), collisions)
     uncomfortable = comfort_breaches(log)
+    along_t = along_route(log, route)
     return DriveScore(
         collisions=collisions,
         collision_score=collision_score(collisions),
@@ -160,9 +166,10 @@ def score_drive(log: DriveLog, area: DriveArea, route: ReferenceLine) -> DriveSc
         ttc=float(ttc_t.min() >= LEAST_TTC_S),
         speed_limit=speed_limit_score(log, area),
         comfort=float(not uncomfortable),
-        progress_m=progress_m(log, route),
+        progress_m=min(float(along_t[-1]), float(route.s_n[-1])) - float(along_t[0]),
         least_ttc_s=float(ttc_t.min()),
         uncomfortable=uncomfortable,
+        red_lights=red_lights_passed(log, along_t, route),
     )
 
 
@@ -173,45 +180,11 @@ def progress_share(ego_m: float, reference_m: float) -> float:
     return min(1.0, max(ego_m, PROGRESS_FLOOR_M) / max(reference_m, PROGRESS_FLOOR_M))
 
 
-class ScoreParts(Protocol):
-    """What the total is made of besides progress, each 0..1: a `DriveScore`, or what was kept of one."""
-
-    @property
-    def collision_score(self) -> float:
-        """See the function of this name."""
-        ...
-
-    @property
-    def drivable(self) -> float:
-        """1 on the road, else 0."""
-        ...
-
-    @property
-    def direction(self) -> float:
-        """See `direction_score`."""
-        ...
-
-    @property
-    def ttc(self) -> float:
-        """1 where the time to collision kept its bound, else 0."""
-        ...
-
-    @property
-    def speed_limit(self) -> float:
-        """See `speed_limit_score`."""
-        ...
-
-    @property
-    def comfort(self) -> float:
-        """1 within the bounds of comfort, else 0."""
-        ...
-
-
-def total_score(parts: ScoreParts, progress: float) -> float:
-    """Product of the conditions times the weighted mean, 0..1."""
-    weighted = {'ttc': parts.ttc, 'progress': progress, 'speed_limit': parts.speed_limit, 'comfort': parts.comfort}
-    mean = sum(WEIGHTS[name] * value for name, value in weighted.items()) / sum(WEIGHTS.values())
-    return parts.collision_score * parts.drivable * parts.direction * float(progress >= LEAST_PROGRESS) * mean
+def total_score(conditions: tuple[float, ...], *, ttc: float, progress: float, speed_limit: float, comfort: float) -> float:
+    """Product of the conditions (collisions, drivable area, direction; making progress is one more) times the weighted mean."""
+    terms = {'ttc': ttc, 'progress': progress, 'speed_limit': speed_limit, 'comfort': comfort}
+    mean = sum(WEIGHTS[name] * value for name, value in terms.items()) / sum(WEIGHTS.values())
+    return float(np.prod(conditions)) * float(progress >= LEAST_PROGRESS) * mean
 
 
 def find_collisions(log: DriveLog, several_t: NDArray[np.bool_]) -> tuple[Collision, ...]:
@@ -336,13 +309,26 @@ def _filtered(values_t: Array, window: int, order: int, derivative: int = 0) -> 
     return np.asarray(savgol_filter(values_t, window, order, deriv=derivative, delta=SAMPLE_S), float)
 
 
-def progress_m(log: DriveLog, route: ReferenceLine) -> float:
-    """Way along the route from the first sample to the last; followed step by step, as a route may come near itself."""
-    here_m = first_m = float(route.project(log.poses_t3[:1, :2])[0][0])
-    for sample in range(1, len(log.poses_t3)):
-        near = route.window(here_m - 5.0, here_m + 10.0)
-        here_m = float(near.project(log.poses_t3[sample : sample + 1, :2])[0][0])
-    return min(here_m, float(route.s_n[-1])) - first_m
+def along_route(log: DriveLog, route: ReferenceLine) -> Array:
+    """(T,) position of base_link along the route [m]; followed step by step, as a route may come near itself."""
+    along = [float(route.project(log.poses_t3[:1, :2])[0][0])]
+    for pose_3 in log.poses_t3[1:]:
+        near = route.window(along[-1] - 5.0, along[-1] + 10.0)
+        along.append(float(near.project(pose_3[None, :2])[0][0]))
+    return np.array(along)
+
+
+def red_lights_passed(log: DriveLog, along_t: Array, route: ReferenceLine) -> int:
+    """Stop lines on the route that the front bumper passed while their light was red."""
+    front_t = along_t + log.centre_ahead_m + 0.5 * log.size_2[0]
+    count = 0
+    for sample, lights in enumerate(log.lights[:-1]):
+        red = [light.stop_xy_m for light in lights if light.state is LightState.RED]
+        if red and front_t[sample + 1] > front_t[sample]:
+            stops_s, stops_d = route.project(np.array(red))
+            passed = (stops_s > front_t[sample]) & (stops_s <= front_t[sample + 1]) & (np.abs(stops_d) < ON_ROUTE_M)
+            count += int(passed.sum())
+    return count
 
 
 def _direction(yaw_rad: float) -> Array:

@@ -30,7 +30,9 @@ def judge(suite: DrivenSuite) -> list[JudgedRun]:
     judged = []
     for run, reference_m in zip(suite.runs, suite.reference_m):
         progress = progress_share(run.progress_m, reference_m)
-        judged.append(JudgedRun(run, progress, total_score(run, progress)))
+        conditions = (run.collision_score, run.drivable, run.direction)
+        score = total_score(conditions, ttc=run.ttc, progress=progress, speed_limit=run.speed_limit, comfort=run.comfort)
+        judged.append(JudgedRun(run, progress, score))
     return sorted(judged, key=lambda item: (item.score, item.run.seed))
 
 
@@ -38,8 +40,8 @@ def summary(judged: list[JudgedRun]) -> dict[str, Any]:
     """All figures, ready for JSON.
 
     ``score``, ``ttc``, ``progress``, ``comfort``, ``speed_limit`` are means over runs, 0..1; ``collisions``,
-    ``collisions_at_fault`` count contacts, ``off_road``, ``wrong_way`` and ``without_progress`` count runs; ``interval`` is
-    that of the score.
+    ``collisions_at_fault`` and ``red_lights`` (which the score leaves out) count events, ``off_road``, ``wrong_way`` and
+    ``without_progress`` count runs; ``interval`` is that of the score.
     """
     whole = _figures(judged)
     whole['per_kind'] = {kind: _figures([item for item in judged if item.run.kind == kind]) for kind in _names(judged, 'kind')}
@@ -63,6 +65,7 @@ def _figures(judged: list[JudgedRun]) -> dict[str, Any]:
         'collisions': sum(len(run.collisions) for run in runs),
         'off_road': sum(run.drivable < 1.0 for run in runs),
         'wrong_way': sum(run.direction < 1.0 for run in runs),
+        'red_lights': sum(run.red_lights for run in runs),
         'without_progress': sum(item.progress < LEAST_PROGRESS for item in judged),
         'ttc': _mean(np.array([run.ttc for run in runs])),
         'progress': _mean(np.array([item.progress for item in judged])),
@@ -86,7 +89,7 @@ def interval(values_n: Array) -> tuple[float, float]:
 
 def table(figures: dict[str, Any]) -> str:
     """For a terminal: a line a kind, a line a condition, and the whole."""
-    head = f'{"":<26} {"runs":>5} {"score":>7} {"95 %":>15} {"fault":>6} {"contacts":>9} {"off road":>9}'
+    head = f'{"":<26} {"runs":>5} {"score":>7} {"95 %":>15} {"fault":>6} {"contacts":>9} {"off road":>9} {"red":>4}'
     head += f' {"ttc":>6} {"progress":>9} {"limit":>6} {"comfort":>8}'
     rows = [*figures['per_kind'].items(), *figures['per_condition'].items(), ('all', figures)]
     return '\n'.join([head, *(_line(name, row) for name, row in rows)])
@@ -94,8 +97,6 @@ def table(figures: dict[str, Any]) -> str:
 
 def _line(name: str, row: dict[str, Any]) -> str:
     low, high = row['interval']
-    return (
-        f'{name:<26} {row["runs"]:>5} {row["score"]:>7.3f} {f"{low:.3f}..{high:.3f}":>15} {row["collisions_at_fault"]:>6} '
-        f'{row["collisions"]:>9} {row["off_road"]:>9} {row["ttc"]:>6.3f} {row["progress"]:>9.3f} {row["speed_limit"]:>6.3f} '
-        f'{row["comfort"]:>8.3f}'
-    )
+    counts = f'{row["collisions_at_fault"]:>6} {row["collisions"]:>9} {row["off_road"]:>9} {row["red_lights"]:>4}'
+    means = f'{row["ttc"]:>6.3f} {row["progress"]:>9.3f} {row["speed_limit"]:>6.3f} {row["comfort"]:>8.3f}'
+    return f'{name:<26} {row["runs"]:>5} {row["score"]:>7.3f} {f"{low:.3f}..{high:.3f}":>15} {counts} {means}'

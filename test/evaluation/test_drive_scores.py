@@ -1,10 +1,13 @@
 """Scores of runs that are made by hand, each with one thing to find."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from evaluation.roads import LIMIT_MPS, car, cone, drive_log, road, route
 
 from moe_bev_ros.core.objects import Label
+from moe_bev_ros.core.traffic_light import LightState, TrafficLight
 from moe_bev_ros.evaluation.drive_area import DriveArea
 from moe_bev_ros.evaluation.drive_scores import (
     WEIGHTS,
@@ -24,6 +27,11 @@ def score(*args, **more):
     return score_drive(drive_log(*args, **more), AREA, ROUTE)
 
 
+def total(parts, progress):
+    conditions = (parts.collision_score, parts.drivable, parts.direction)
+    return total_score(conditions, ttc=parts.ttc, progress=progress, speed_limit=parts.speed_limit, comfort=parts.comfort)
+
+
 def only(parts):
     assert len(parts.collisions) == 1
     return parts.collisions[0]
@@ -33,14 +41,14 @@ def test_a_quiet_run_scores_1():
     parts = score(STEADY, [car(150.0)])
     assert parts.collisions == ()
     assert parts.progress_m == pytest.approx(59 * 0.8)
-    assert total_score(parts, progress_share(parts.progress_m, parts.progress_m)) == 1.0
+    assert total(parts, progress_share(parts.progress_m, parts.progress_m)) == 1.0
 
 
 def test_weights_are_those_of_nuplan():
     assert WEIGHTS == {'ttc': 5.0, 'progress': 5.0, 'speed_limit': 4.0, 'comfort': 2.0}
     parts = score(STEADY)
-    assert total_score(parts, 0.5) == pytest.approx((5 + 2.5 + 4 + 2) / 16)
-    assert total_score(parts, 0.19) == 0.0
+    assert total(parts, 0.5) == pytest.approx((5 + 2.5 + 4 + 2) / 16)
+    assert total(parts, 0.19) == 0.0
 
 
 def test_what_runs_into_the_standing_ego_is_not_its_fault():
@@ -59,7 +67,7 @@ def test_running_into_the_car_ahead_is():
     assert (only(parts).kind, only(parts).at_fault) == (CollisionKind.FRONT, True)
     assert parts.collision_score == 0.0
     assert parts.ttc == parts.least_ttc_s == 0.0
-    assert total_score(parts, 1.0) == 0.0
+    assert total(parts, 1.0) == 0.0
 
 
 def test_so_is_running_into_a_standing_one():
@@ -138,6 +146,16 @@ def test_progress_is_a_share_of_the_reference():
     assert progress_share(70.0, 60.0) == 1.0
     assert progress_share(0.0, 0.0) == 1.0
     assert progress_share(-1.0, 60.0) == 0.0
+
+
+def test_a_stop_line_passed_at_red_is_told():
+    red, green = (TrafficLight(0, (40.0, 0.0), state) for state in (LightState.RED, LightState.GREEN))
+    log = drive_log(STEADY)  # its front passes x = 40 in sample 21
+    for lights, count in (([red] * 60, 1), ([green] * 60, 0), ([green] * 15 + [red] * 10 + [green] * 35, 1)):
+        parts = score_drive(replace(log, lights=tuple((light,) for light in lights)), AREA, ROUTE)
+        assert parts.red_lights == count
+    beside = TrafficLight(0, (40.0, 3.5), LightState.RED)
+    assert score_drive(replace(log, lights=((beside,),) * 60), AREA, ROUTE).red_lights == 0
 
 
 def test_a_log_of_one_sample_is_refused():
