@@ -86,8 +86,6 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _write(args: argparse.Namespace) -> int:
-    from tqdm import tqdm  # of the evaluation extra; the other verbs do without
-
     if args.seconds < 1.0 or args.workers < 1:
         raise InputError('--seconds must be at least 1, and --workers too')
     settings = {
@@ -99,22 +97,29 @@ def _write(args: argparse.Namespace) -> int:
     drawn = (args.kind, args.condition, args.image_size, args.seconds, settings)
     jobs = [SceneJob(args.out, args.split, seed, *drawn) for seed in seeds_of(args.split, args.scenes)]
     writer = TreeWriter(args.out, settings)
-    missing = [job for job in jobs if not writer.has_scene(job.name)]
-    start_s = time.perf_counter()
-    try:
-        with tqdm(total=len(jobs), initial=len(jobs) - len(missing), unit='scene') as bar:
-            for _ in run_jobs(write_scene, missing, args.workers):
-                bar.update()
-    except KeyboardInterrupt:
-        whole = sum(writer.has_scene(job.name) for job in jobs)
-        sys.stderr.write(f'{args.out}: {whole} of {len(jobs)} scenes are whole; the same command goes on from there\n')
-        raise
-    seconds = time.perf_counter() - start_s
-    num_scenes = len(writer.merge())
+    with writer.alone():
+        missing = [job for job in jobs if not writer.has_scene(job.name)]
+        start_s = time.perf_counter()
+        _run_all(jobs, missing, writer, args.workers)
+        seconds = time.perf_counter() - start_s
+        num_scenes = len(writer.merge())
     frames = num_ticks(args.seconds) * len(missing)
     speed = f', {frames / seconds:.1f} frames/s' if frames else ''
     sys.stdout.write(f'{args.out}: {len(missing)} scenes written{speed}; {num_scenes} in the tree\n')
     return 0
+
+
+def _run_all(jobs: list[SceneJob], missing: list[SceneJob], writer: TreeWriter, workers: int) -> None:
+    from tqdm import tqdm  # of the evaluation extra; the other verbs do without
+
+    try:
+        with tqdm(total=len(jobs), initial=len(jobs) - len(missing), unit='scene') as bar:
+            for _ in run_jobs(write_scene, missing, workers):
+                bar.update()
+    except KeyboardInterrupt:
+        whole = sum(writer.has_scene(job.name) for job in jobs)
+        sys.stderr.write(f'{writer.root}: {whole} of {len(jobs)} scenes are whole; the same command goes on from there\n')
+        raise
 
 
 def _stats(args: argparse.Namespace) -> int:

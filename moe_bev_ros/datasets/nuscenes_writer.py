@@ -7,6 +7,7 @@ names. `TreeWriter.merge` makes the official tables from the rows of all scenes 
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -40,7 +41,22 @@ class TreeWriter:
         for name in ('scenes', 'world', ''):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         (root / 'maps').mkdir(exist_ok=True)
-        write_text(path, json.dumps(settings, indent=1))
+        if not path.is_file():
+            write_text(path, json.dumps(settings, indent=1))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Inside of it no other process that asks for the same writes to the tree.
+
+        Raises:
+            InputError: another one does.
+        """
+        with (self.folder / '.lock').open('w') as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as err:
+                raise InputError(f'{self.root}: another run writes here; wait for its end, or give another --out') from err
+            yield
 
     def has_scene(self, name: str) -> bool:
         """Whether a scene is whole."""

@@ -66,6 +66,14 @@ def test_a_folder_with_something_else_is_refused(tmp_path):
     assert files(tmp_path) == ['notes.txt']
 
 
+def test_two_runs_do_not_write_to_one_tree(tmp_path):
+    writer = TreeWriter(tmp_path, SETTINGS)
+    with writer.alone(), pytest.raises(InputError, match='another run writes here'), TreeWriter(tmp_path, SETTINGS).alone():
+        pass
+    with writer.alone():
+        pass
+
+
 def _write_on_a_full_disk(root, max_bytes, queue):
     limit_files(max_bytes)
     try:
