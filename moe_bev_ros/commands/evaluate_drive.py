@@ -35,13 +35,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f'default {TRUTH_LATENCY_MS:g} with {TRUTH}, else {MEASURED}',
     )
     parser.add_argument('--json', type=Path, metavar='F', help='write the figures to this file')
-    parser.add_argument('--out', type=Path, default=Path('out/drive'), metavar='DIR', help='keeps finished runs: %(default)s')
+    parser.add_argument(
+        '--out', type=Path, default=Path('out/drive'), metavar='DIR', help='finished runs and the page: %(default)s'
+    )
     parser.add_argument('--workers', type=int, default=2, metavar='N', help='processes; default %(default)s')
 
 
 def run(args: argparse.Namespace) -> int:
     """Drive what is not driven yet, print the figures."""
-    from moe_bev_ros.evaluation.drive_summary import judge, summary, table  # with the world: a second
+    from moe_bev_ros.evaluation.drive_report import drive_report  # with the world: a second
+    from moe_bev_ros.evaluation.drive_runs import file_name
+    from moe_bev_ros.evaluation.drive_summary import judge, summary, table
+    from moe_bev_ros.evaluation.report import write_report
 
     cases = suite_cases(args.suite, args.runs)
     row = DriveRow(args.engine, args.planner, args.controller, _latency_ms(args.latency_ms, args.engine))
@@ -53,6 +58,9 @@ def run(args: argparse.Namespace) -> int:
     for item in judged[:5]:
         faults = '; '.join(item.run.collisions_at_fault) or 'no fault'
         sys.stdout.write(f'worst: seed {item.run.seed} {item.run.kind} ({item.run.condition}) {item.score:.3f}: {faults}\n')
+    page = args.out / f'{args.suite}-{file_name(row)}.html'
+    write_report(page, drive_report(f'{args.suite}: {row.name}', judged, figures))
+    sys.stdout.write(f'{page}\n')
     if args.json:
         write_json(args.json, figures)
     return 0

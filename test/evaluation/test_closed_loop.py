@@ -9,7 +9,7 @@ import pytest
 
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.evaluation.closed_loop import RunRecord, drive, run_case
-from moe_bev_ros.evaluation.drive_runs import REFERENCES, RunFile, drive_suite, file_name, reference_progress_m
+from moe_bev_ros.evaluation.drive_runs import REFERENCES, DrivenSuite, RunFile, drive_suite, file_name, reference_progress_m
 from moe_bev_ros.evaluation.drive_suites import SUITES, DriveCase, DriveRow, suite_cases
 from moe_bev_ros.evaluation.drive_summary import interval, judge, summary, table
 from moe_bev_ros.planning.planners import PLANNERS
@@ -99,7 +99,7 @@ def test_the_reference_is_the_farthest_run_without_a_fault(record):
 def test_figures_are_means_and_counts_by_kind_and_condition(record):
     good = replace(record, kind='a', condition='day', progress_m=50.0, ttc=1.0, comfort=1.0, speed_limit=1.0)
     bad = replace(good, kind='b', condition='fog', collision_score=0.0, collisions=('x', 'y'), collisions_at_fault=('x',))
-    judged = judge(type('Suite', (), {'runs': (good, bad), 'reference_m': (50.0, 100.0)}))
+    judged = judge(DrivenSuite((good, bad), (50.0, 100.0)))
     assert [item.run.kind for item in judged] == ['b', 'a']
     figures = summary(judged)
     assert (figures['score'], figures['runs'], figures['collisions'], figures['collisions_at_fault']) == (0.5, 2, 2, 1)
