@@ -23,6 +23,27 @@ CROP = Crop((-1.0, 3.8, -1.05, 1.05, -0.5, 2.2), (-80.0, 80.0, -80.0, 80.0, -5.0
 LEAST_SCORE = 0.05  # as bev_node's score_threshold
 
 
+class LidarView:
+    """The LiDAR's points as lidar_node hands them over: cropped, in base_link, free of the vehicle's own motion."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._odometry = OdometryBuffer()
+        self.moved()
+
+    def moved(self) -> None:
+        """The world has made a step."""
+        self._odometry.add(ego_motion(self.world))
+
+    def sweep(self, points_n6: NDArray[np.float32]) -> Sweep:
+        """The sweep that the world's sensors gave just now."""
+        num, stamp_ns = len(points_n6), self.world.stamp_ns
+        layout = CloudLayout(LAYOUT_FIELDS, 1, num, 24, 24 * num, False)
+        cloud = read_cloud(layout, np.ascontiguousarray(points_n6).view(np.uint8).ravel(), stamp_ns)
+        sensor = SensorCloud(cloud, stamp_ns, self.world.rig.lidar.base_link_se3_lidar)
+        return build_sweep(stamp_ns, (sensor,), CROP, self._odometry)
+
+
 class Perceiver:
     """Sees a world's objects frame by frame.
 
@@ -33,19 +54,18 @@ class Perceiver:
     def __init__(self, world: World, engine: Engine) -> None:
         self.world, self.engine, self.tracker = world, engine, Tracker()
         self.wall_s = 0.0
-        self._odometry = OdometryBuffer()
+        self._view = LidarView(world)
         self._ego_before: EgoMotion | None = None
-        self.moved()
 
     def moved(self) -> None:
         """The world has made a step."""
-        self._odometry.add(ego_motion(self.world))
+        self._view.moved()
 
     def see(self) -> Scene:
         """The objects of now, in base_link."""
-        points_n6 = np.ascontiguousarray(self.world.sense().points_n6)
+        points_n6 = self.world.sense().points_n6
         began = time.perf_counter()
-        sweep, ego = self._sweep(points_n6), ego_motion(self.world)
+        sweep, ego = self._view.sweep(points_n6), ego_motion(self.world)
         before, self._ego_before = self._ego_before, ego
         motion = None if before is None else inverse(ego.odom_se3_base_link) @ before.odom_se3_base_link
         output = self.engine.step(Frame(ego.stamp_ns, None, sweep.points, ego), motion)
@@ -53,10 +73,3 @@ class Perceiver:
         self.wall_s = time.perf_counter() - began
         believed = tuple(item for item in objects if item.score >= LEAST_SCORE)
         return Scene(ego.stamp_ns, believed, output.perception_valid, True, False)
-
-    def _sweep(self, points_n6: NDArray[np.float32]) -> Sweep:
-        num, stamp_ns = len(points_n6), self.world.stamp_ns
-        layout = CloudLayout(LAYOUT_FIELDS, 1, num, 24, 24 * num, False)
-        cloud = read_cloud(layout, points_n6.view(np.uint8).ravel(), stamp_ns)
-        sensor = SensorCloud(cloud, stamp_ns, self.world.rig.lidar.base_link_se3_lidar)
-        return build_sweep(stamp_ns, (sensor,), CROP, self._odometry)
