@@ -290,6 +290,9 @@ class Drivers:
         for index in np.flatnonzero(np.hypot(*(boxes_m7[:, :2] - self.poses_n3[row, :2]).T) < 50.0):
             other_s, other_offset = way.locate(*boxes_m7[index, :2])
             gap = s - other_s - self.half_n2[row, 0] - boxes_m7[index, 4]
+            beside = index != self.rows_n[row] and abs(other_offset) < 2.4
+            if beside and abs(other_s - s) < self.half_n2[row, 0] + boxes_m7[index, 4] + 1.5:
+                return 0.0, -np.inf
             if index != self.rows_n[row] and abs(other_offset) < 1.8 and other_s < s + 1.0 and gap < best:
                 best, speed = gap, float(boxes_m7[index, 6])
         own, desired = np.array([speed]), np.array([max(speed, 1.0) * 1.05])

@@ -139,7 +139,7 @@ def lane_conflicts(graph: LaneGraph) -> dict[tuple[int, int], Conflict]:
     """By ordered pair of lane ids; each pair appears in both orders."""
     samples = {lane_id: _lane_samples(lane) for lane_id, lane in graph.lanes.items()}
     ranks = {lane_id: _rank(lane) for lane_id, lane in graph.lanes.items()}
-    for lane_id in _ring_lanes(graph):
+    for lane_id in ring_lanes(graph):
         ranks[lane_id] = 0.0
     result: dict[tuple[int, int], Conflict] = {}
     for a in graph.lanes:
@@ -175,11 +175,12 @@ def _rank(lane: Lane) -> float:
     return float(np.abs(turns).sum() + 0.4 * max(0.0, turns.sum()))
 
 
-def _ring_lanes(graph: LaneGraph) -> set[int]:
+def ring_lanes(graph: LaneGraph) -> set[int]:
     """Lanes from which one can come back to them: they circulate, and go first."""
     ring: set[int] = set()
     for start in graph.lanes:
-        seen, queue = set(), list(graph.lanes[start].successors)
+        seen: set[int] = set()
+        queue = list(graph.lanes[start].successors)
         while queue and start not in seen:
             lane_id = queue.pop()
             if lane_id not in seen:

@@ -52,7 +52,8 @@ class PeopleOnFoot:
     def decide(self, boxes_m7: Array, ego_on_path: tuple[float, float]) -> None:
         """Who waits at a kerb starts; who has arrived stands; who would walk into something that moves waits."""
         moving = np.flatnonzero(boxes_m7[:, SPEED] > 0.5)
-        vehicles = boxes_m7[moving][boxes_m7[moving, HALF_LENGTH] > 0.6]
+        moving = moving[boxes_m7[moving, HALF_LENGTH] > 0.6]
+        vehicles, others_m7 = boxes_m7[moving], boxes_m7[moving[moving < len(boxes_m7) - 1]]
         self.speeds_n[: self._first] = self._pace_n[: self._first]
         for index, role in enumerate(self._crossers):
             row = self._first + index
@@ -61,8 +62,9 @@ class PeopleOnFoot:
             elif self._s_n[row] == 0.0 and self.speeds_n[row] == 0.0:
                 meets = self._meets(index, role, boxes_m7[-1], ego_on_path) if role.meets_ego else self._has_gap(row, vehicles)
                 self.speeds_n[row] = role.pace_mps if meets else 0.0
-            elif not role.meets_ego:
-                self.speeds_n[row] = 0.0 if self._would_touch(row, vehicles) else role.pace_mps
+            else:
+                others = others_m7 if role.meets_ego else vehicles
+                self.speeds_n[row] = 0.0 if self._would_touch(row, others) else role.pace_mps
 
     def _poses(self) -> Array:
         if not len(self._line_n):

@@ -16,7 +16,7 @@ from moe_bev_ros.world import props
 from moe_bev_ros.world.actors import make_body
 from moe_bev_ros.world.cast import Cast
 from moe_bev_ros.world.furniture import clutter
-from moe_bev_ros.world.lane_paths import LanePath, drawn_lanes, lane_path
+from moe_bev_ros.world.lane_paths import LanePath, drawn_lanes, lane_conflicts, lane_path
 from moe_bev_ros.world.layout_curves import Pose
 from moe_bev_ros.world.scene import Body
 from moe_bev_ros.world.stage import Stage
@@ -24,6 +24,8 @@ from moe_bev_ros.world.stage import Stage
 Rng = np.random.Generator
 NEAR_M = 60.0
 ROUTE_M = 200.0  # of the ego's way that it can drive in a run
+PARKED_M = 90.0
+RARE = 3  # of each class there are more than these, where there is room
 NUM_NEAR = (56, 78)
 MOVING_SHARES = {Label.CAR: 0.66, Label.TRUCK: 0.1, Label.BUS: 0.07, Label.MOTORCYCLE: 0.07, Label.BICYCLE: 0.1}
 PARKED_SHARES = {
@@ -32,6 +34,7 @@ PARKED_SHARES = {
 }  # fmt: skip
 WIDE_LANE_M = 3.25
 EGO_CLEAR_M = (9.0, 14.0)  # of the ego's way behind and before its start where no drawn traffic begins
+JUNCTION_M = 30.0  # before ways cross, where no drawn traffic begins
 YARD_M = (5.5, 24.0)  # from a lane's centre, where things stand off the road
 
 
@@ -39,13 +42,14 @@ def fill(cast: Cast, stage: Stage, rng: Rng, style: str) -> None:
     """Add the background to the event that is already there."""
     near = _Near(cast, stage)
     _moving(cast, stage, rng, style)
-    _parked(cast, stage, rng, style)
+    _parked(cast, stage, near, rng, style)
+    _rare(cast, near, rng, style)
     _on_walkways(cast, near, rng, style)
     wanted = int(rng.integers(*NUM_NEAR))
     for _ in range(400):
         if near.count() >= wanted:
             break
-        groups = _rare_first(cast)
+        groups = list(_GROUPS.values())
         groups[int(rng.integers(len(groups)))](cast, near.yard(rng), rng, style)
     _clutter(cast, near, rng, style)
     _houses(cast, rng, style)
@@ -114,22 +118,27 @@ def _lane_width_m(cast: Cast, lane_id: int) -> float:
 def _moving(cast: Cast, stage: Stage, rng: Rng, style: str) -> None:
     """Drivers on all lanes, denser on those where the ego drives."""
     graph = cast.network.graph
+    crossed = {lane_id for lane_id, _ in lane_conflicts(graph)}
     for lane_id, lane in graph.lanes.items():
-        if lane.length_m < 30.0:
+        if lane.length_m < 30.0 or lane_id in crossed:
             continue
+        before_end = JUNCTION_M if crossed.intersection(lane.successors) else 8.0
         at = float(rng.uniform(4.0, 40.0))
         while at < lane.length_m - 8.0:
             lanes = drawn_lanes(graph, lane_id, rng)
-            if not _is_ego_ground(cast, stage, lane_id, at):
+            if not _is_ego_ground(cast, stage, lane_id, at) and lane.length_m - at > before_end:
                 _one_driver(cast, lanes, at, rng, style)
             at += float(rng.uniform(18.0, 75.0))
 
 
 def _is_ego_ground(cast: Cast, stage: Stage, lane_id: int, at_m: float) -> bool:
     """Where the ego's event shall not be spoilt: on its way from behind its start to beyond the event."""
-    if lane_id not in stage.ego_lanes:
+    lane = cast.network.graph.lanes[lane_id]
+    beside = [side for side in (lane.left, lane.right) if side in stage.ego_lanes and stage.beside_free]
+    same = lane_id if lane_id in stage.ego_lanes else beside[0] if beside else None
+    if same is None:
         return False
-    s = at_m + stage.ego_path.starts_k[stage.ego_lanes.index(lane_id)]
+    s = at_m + stage.ego_path.starts_k[stage.ego_lanes.index(same)]
     return stage.start_m - EGO_CLEAR_M[0] < s < max(stage.event_m + 25.0, stage.start_m + 90.0)
 
 
@@ -145,8 +154,8 @@ def _one_driver(cast: Cast, lanes: tuple[int, ...], at_m: float, rng: Rng, style
         cast.drive(body, lanes, at_m, float(rng.uniform(0.75, 1.02)) * limit, offset_m=float(rng.uniform(-0.12, 0.12)))
 
 
-def _parked(cast: Cast, stage: Stage, rng: Rng, style: str) -> None:
-    """Rows along the kerbs, with gaps."""
+def _parked(cast: Cast, stage: Stage, near: _Near, rng: Rng, style: str) -> None:
+    """Rows along the kerbs near the way, with gaps."""
     dense = float(rng.uniform(0.55, 0.85))
     narrow = stage.limit_mps < 9.0
     for line in cast.network.kerbsides:
@@ -158,7 +167,8 @@ def _parked(cast: Cast, stage: Stage, rng: Rng, style: str) -> None:
                 label = Label.CAR
             body = make_body(label, rng, style=style)
             s += 0.5 * body.size_3[0]
-            if s < length - 3.0 and rng.uniform() < dense:
+            is_near = near.distance(points[None, min(int(2 * s), len(points) - 1)])[0] < PARKED_M
+            if s < length - 3.0 and rng.uniform() < dense and is_near:
                 _park(cast, body, points, s, rng)
             s += 0.5 * body.size_3[0] + float(rng.uniform(0.6, 3.0) if rng.uniform() < 0.8 else rng.uniform(4.0, 12.0))
 
@@ -260,25 +270,27 @@ def _cones(cast: Cast, pose: Pose, rng: Rng, style: str) -> None:
         _stand(cast, cone, _beside(pose, 1.8 * index, float(rng.normal(0.0, 0.15))))
 
 
-_GROUPS: dict[Label, tuple[Group, ...]] = {
-    Label.CAR: (_car_park,),
-    Label.TRUCK: (_row(Label.TRUCK, (1, 3), across=False),),
-    Label.BUS: (_row(Label.BUS, (1, 2), across=False),),
-    Label.TRAILER: (_row(Label.TRAILER, (1, 3), across=False),),
-    Label.CONSTRUCTION_VEHICLE: (_site,),
-    Label.PEDESTRIAN: (_people,),
-    Label.MOTORCYCLE: (_row(Label.MOTORCYCLE, (2, 5), across=True),),
-    Label.BICYCLE: (_row(Label.BICYCLE, (2, 6), across=True),),
-    Label.TRAFFIC_CONE: (_cones,),
-    Label.BARRIER: (_barriers,),
+_GROUPS: dict[Label, Group] = {
+    Label.CAR: _car_park,
+    Label.TRUCK: _row(Label.TRUCK, (1, 3), across=False),
+    Label.BUS: _row(Label.BUS, (1, 2), across=False),
+    Label.TRAILER: _row(Label.TRAILER, (1, 3), across=False),
+    Label.CONSTRUCTION_VEHICLE: _site,
+    Label.PEDESTRIAN: _people,
+    Label.MOTORCYCLE: _row(Label.MOTORCYCLE, (2, 5), across=True),
+    Label.BICYCLE: _row(Label.BICYCLE, (2, 6), across=True),
+    Label.TRAFFIC_CONE: _cones,
+    Label.BARRIER: _barriers,
 }
 
 
-def _rare_first(cast: Cast) -> tuple[Group, ...]:
-    """Groups of the classes that are not there yet; once all are, any."""
-    there = {actor.body.label for actor in cast.actors}
-    missing = tuple(group for label, groups in _GROUPS.items() if label not in there for group in groups)
-    return missing or tuple(group for groups in _GROUPS.values() for group in groups)
+def _rare(cast: Cast, near: _Near, rng: Rng, style: str) -> None:
+    """Groups of the classes of which there are few."""
+    for label, group in _GROUPS.items():
+        for _ in range(6):
+            if sum(actor.body.label is label for actor in cast.actors) > (RARE if label is not Label.BUS else 1):
+                break
+            group(cast, near.yard(rng), rng, style)
 
 
 # What never moves ----------------------------------------------------------------------------------------------------------

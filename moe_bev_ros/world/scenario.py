@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from moe_bev_ros.core.command import Vehicle
 from moe_bev_ros.core.errors import InputError
-from moe_bev_ros.planning.lane_graph import LaneGraph
 from moe_bev_ros.world.cast import Cast
 from moe_bev_ros.world.conditions import Condition, draw_condition
 from moe_bev_ros.world.layout_curves import Pose
@@ -16,19 +15,22 @@ from moe_bev_ros.world.layout_parts import SignalPlace
 from moe_bev_ros.world.layouts import LAYOUTS
 from moe_bev_ros.world.network import RoadNetwork
 from moe_bev_ros.world.population import fill
+from moe_bev_ros.world.recorded_tracks import RecordedTracks
+from moe_bev_ros.world.replay import Replay, ReplayMovers, replay_of
 from moe_bev_ros.world.roles import LightCycle, Traffic
 from moe_bev_ros.world.scenario_kinds import KINDS, PLANS
 from moe_bev_ros.world.scene import Scene, Signal
 from moe_bev_ros.world.splits import kind_of, split_of
 from moe_bev_ros.world.street_scenario import fill_street
 from moe_bev_ros.world.styles import HELD_OUT_STYLE, STYLES
-from moe_bev_ros.world.terrain import Terrain
+from moe_bev_ros.world.terrain import Terrain, rolling_terrain
 from moe_bev_ros.world.traffic import Movers, TrafficMovers
 from moe_bev_ros.world.vehicle import VehicleState
 
-STREET = 'street'
+STREET, LOG_REPLAY = 'street', 'log_replay'
 EGO = Vehicle()
 DURATION_S = 20.0
+TERRAIN_MARGIN_M = 60.0
 CONDITION_WEIGHTS = {'day': 0.4, 'low_sun': 0.15, 'night': 0.15, 'rain': 0.15, 'fog': 0.15}
 TEST_CONDITION_WEIGHTS = {name: 0.88 * share for name, share in CONDITION_WEIGHTS.items()} | {'night_rain': 0.12}
 
@@ -38,7 +40,7 @@ class Scenario:
     """How a run begins and who does what.
 
     Attributes:
-        kind: one of KINDS, STREET or 'log_replay'.
+        kind: one of KINDS, STREET or LOG_REPLAY.
         style: one of STYLES.
         scene: at time 0.
         cycles: one for each of the scene's lights.
@@ -52,7 +54,7 @@ class Scenario:
     network: RoadNetwork
     terrain: Terrain
     scene: Scene
-    traffic: Traffic
+    traffic: Traffic | Replay
     cycles: tuple[LightCycle, ...]
     start: VehicleState
     goal_3: Pose
@@ -60,7 +62,9 @@ class Scenario:
 
     def movers(self) -> Movers:
         """Who moves the actors, at time 0."""
-        return TrafficMovers(self.network.graph, self.scene.actors, self.traffic, self.seed)
+        if isinstance(self.traffic, Replay):
+            return ReplayMovers(self.traffic)
+        return TrafficMovers(self.network.graph, self.terrain, self.scene.actors, self.traffic, self.seed)
 
 
 def make_scenario(seed: int) -> Scenario:
@@ -74,10 +78,10 @@ def make_scenario(seed: int) -> Scenario:
     condition = Condition('day', float(along + rng.uniform(-0.7, 0.7)), float(rng.uniform(0.6, 1.0)))
     lights = (_signal(layout.signals[0], cycle),)
     traffic = cast.traffic(returns=False)
-    scene = _moving_scene(layout.network.graph, Scene(tuple(cast.actors), tuple(cast.props), lights, condition), traffic, seed)
-    return Scenario(
-        seed, STREET, 'suburb', layout.network, Terrain.flat(), scene, traffic, (cycle,), VehicleState(), layout.goal_3
-    )
+    scene = Scene(tuple(cast.actors), tuple(cast.props), lights, condition)
+    start = VehicleState()
+    drawn = Scenario(seed, STREET, 'suburb', layout.network, Terrain.flat(), scene, traffic, (cycle,), start, layout.goal_3)
+    return _in_motion(drawn)
 
 
 def draw_scenario(seed: int, kind: str = '', condition: str = '', style: str = '') -> Scenario:
@@ -104,8 +108,23 @@ def draw_scenario(seed: int, kind: str = '', condition: str = '', style: str = '
     lights = tuple(_signal(place, cycle) for place, cycle in zip(stage.layout.signals, cycles))
     traffic = cast.traffic()
     scene = Scene(tuple(cast.actors), tuple(cast.props), lights, weather)
-    scene = _moving_scene(stage.layout.network.graph, scene, traffic, seed)
-    return Scenario(seed, kind, style, stage.layout.network, Terrain.flat(), scene, traffic, cycles, start, stage.goal_3)
+    terrain = rolling_terrain(rng, stage.layout.network.box(TERRAIN_MARGIN_M))
+    drawn = Scenario(seed, kind, style, stage.layout.network, terrain, scene, traffic, cycles, start, stage.goal_3)
+    return _in_motion(drawn)
+
+
+def replay_scenario(tracks: RecordedTracks, seed: int, condition: str = '', style: str = '') -> Scenario:
+    """A recorded drive: its lanes and road users; bodies, light and weather are drawn, and the ego is free to drive."""
+    rng = np.random.default_rng((seed, len(KINDS)))
+    condition, style = _condition_name(seed, condition, rng), _style(seed, style, rng)
+    replay, poses = replay_of(tracks, rng, style), tracks.ego_poses_t3
+    first_s = float(tracks.stamps_s_t[1] - tracks.stamps_s_t[0])
+    x, y, yaw = poses[0].tolist()
+    start = VehicleState(x, y, yaw, float(np.hypot(*(poses[1, :2] - poses[0, :2]))) / first_s)
+    scene = Scene(ReplayMovers(replay).actors(), (), (), draw_condition(condition, rng))
+    x, y, yaw = poses[-1].tolist()
+    seconds, flat = float(tracks.stamps_s_t[-1]), Terrain.flat()
+    return Scenario(seed, LOG_REPLAY, style, tracks.network, flat, scene, replay, (), start, (x, y, yaw), seconds)
 
 
 def ego_rectangle(start_3: Pose) -> tuple[float, float, float, float, float]:
@@ -119,10 +138,13 @@ def _signal(place: SignalPlace, cycle: LightCycle) -> Signal:
     return Signal(place.element_id, place.stop_xy, cycle.state(0.0), place.x, place.y, place.yaw_rad)
 
 
-def _moving_scene(graph: LaneGraph, scene: Scene, traffic: Traffic, seed: int) -> Scene:
-    """The scene with the speeds that the roles give at time 0."""
-    movers = TrafficMovers(graph, scene.actors, traffic, seed)
-    return Scene(movers.actors(), scene.props, scene.lights, scene.condition)
+def _in_motion(scenario: Scenario) -> Scenario:
+    """With the heights of the ground, and the speeds that the roles give at time 0."""
+    places = np.array([(actor.x, actor.y) for actor in scenario.scene.actors])
+    heights = scenario.terrain.height(places).tolist()
+    actors = tuple(replace(actor, z=z) for actor, z in zip(scenario.scene.actors, heights, strict=True))
+    standing = replace(scenario, scene=replace(scenario.scene, actors=actors))
+    return replace(standing, scene=replace(standing.scene, actors=standing.movers().actors()))
 
 
 def _condition_name(seed: int, condition: str, rng: np.random.Generator) -> str:

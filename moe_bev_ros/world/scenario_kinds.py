@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from moe_bev_ros.core.objects import Label
+from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.world.actors import make_body
 from moe_bev_ros.world.cast import Cast
+from moe_bev_ros.world.lane_paths import ring_lanes
 from moe_bev_ros.world.roles import BrakeHard, CutIn, StopAndGo
 from moe_bev_ros.world.scene import Body
-from moe_bev_ros.world.stage import Stage, draw_stage
+from moe_bev_ros.world.stage import START_SHARE, Stage, draw_stage
 
 Rng = np.random.Generator
 EGO_FRONT_M = 3.7  # from base_link
@@ -72,11 +74,9 @@ def _cut_in(cast: Cast, stage: Stage, rng: Rng, style: str) -> None:
 def _brake(cast: Cast, stage: Stage, rng: Rng, style: str) -> None:
     """Somebody drives ahead and brakes hard when the ego has come near."""
     body = _body(rng, LEADERS, style)
-    event = BrakeHard(
-        float(rng.uniform(18.0, 26.0)), float(rng.uniform(2.0, 4.0)), float(rng.uniform(4.5, 6.5)), float(rng.uniform(3.0, 6.0))
-    )
+    event = BrakeHard(45.0, *(float(rng.uniform(*limits)) for limits in ((2.0, 4.0), (4.5, 6.5), (3.0, 6.0))))
     at = _ahead_m(stage, float(rng.uniform(13.0, 18.0)), body)
-    cast.drive(body, stage.ego_lanes, at, 0.85 * stage.limit_mps, may_change=False, event=event)
+    cast.drive(body, stage.ego_lanes, at, START_SHARE * stage.limit_mps, may_change=False, event=event)
 
 
 def _oncoming(cast: Cast, stage: Stage, rng: Rng, style: str) -> None:
@@ -103,18 +103,16 @@ def _crossing(cast: Cast, stage: Stage, rng: Rng, style: str) -> None:
 
 def _occluded(cast: Cast, stage: Stage, rng: Rng, style: str) -> None:
     """A van stands at the kerb, or on the lane's edge; somebody steps out from behind it."""
-    line = _way_across(stage, from_left=False)
+    near, far = _way_across(stage, from_left=False)
     x, y, yaw = stage.ego_path.pose(stage.event_m)
-    aside = float(-(line[0, 0] - x) * np.sin(yaw) + (line[0, 1] - y) * np.cos(yaw))
-    beside_m = max(aside, -4.4) + 1.35 if aside < -3.4 else aside + 0.3
+    to_left = np.array([-np.sin(yaw), np.cos(yaw)])
+    kerb_m = float((near - (x, y)) @ to_left)
+    van_m = float(np.clip(kerb_m + 1.35, -4.4, -2.75))  # in the parking strip, or with two wheels on the kerb
     van = make_body(Label.TRUCK if rng.uniform() < 0.4 else Label.CAR, rng, VAN_3, style)
     at = stage.event_m - 0.5 * van.size_3[0] - float(rng.uniform(0.7, 1.0))
-    cast.stand(van, stage.ego_path.pose(at, min(beside_m, -2.75)))
-    start = np.array([x - (beside_m - 0.2) * -np.sin(yaw), y + (beside_m - 0.2) * np.cos(yaw)])
-    start = np.array([x, y]) + (min(beside_m, -2.75) + 0.1) * np.array([-np.sin(yaw), np.cos(yaw)])
-    cast.cross(
-        make_body(Label.PEDESTRIAN, rng, style=style), np.array([start, line[1]]), float(rng.uniform(1.4, 2.0)), meets_ego=True
-    )
+    cast.stand(van, stage.ego_path.pose(at, van_m))
+    line = np.array([(x, y) + (van_m + 0.1) * to_left, far])
+    cast.cross(make_body(Label.PEDESTRIAN, rng, style=style), line, float(rng.uniform(1.4, 2.0)), meets_ego=True)
 
 
 def _cyclist(cast: Cast, stage: Stage, rng: Rng, style: str) -> None:
@@ -163,11 +161,15 @@ def _cones(cast: Cast, stage: Stage, rng: Rng, style: str) -> None:
 
 
 def _roundabout(cast: Cast, stage: Stage, rng: Rng, style: str) -> None:
-    """Others circulate and come in from the other arms."""
+    """Others circulate, not one right behind the other."""
     graph = stage.layout.network.graph
-    for lane_id in graph.lanes:
-        if lane_id in stage.ego_lanes or rng.uniform() < 0.4 or graph.lanes[lane_id].length_m > 60.0:
+    ring, taken = ring_lanes(graph), set(stage.ego_lanes)
+    for lane_id in sorted(ring):
+        if lane_id in taken or rng.uniform() < 0.25:
             continue
+        taken.update(
+            (*graph.lanes[lane_id].successors, *(before for before in ring if lane_id in graph.lanes[before].successors))
+        )
         lanes = (lane_id, *graph.straightest_path(lane_id, 300.0)[1:])
         body = _body(rng, CARS_ONLY, style)
         cast.drive(body, lanes, 0.5 * graph.lanes[lane_id].length_m, 7.0, may_change=False, room_m=4.0)
@@ -188,12 +190,12 @@ def _merge(cast: Cast, stage: Stage, rng: Rng, style: str) -> None:
         at -= float(rng.uniform(22.0, 38.0))
 
 
-def _way_across(stage: Stage, from_left: bool) -> np.ndarray:  # type: ignore[type-arg]
+def _way_across(stage: Stage, from_left: bool) -> Array:
     near, far = (np.array(stage.layout.places[name][:2]) for name in ('kerb', 'kerb_far'))
     return np.array([far, near] if from_left else [near, far])
 
 
-def _along(stage: Stage) -> np.ndarray:  # type: ignore[type-arg]
+def _along(stage: Stage) -> Array:
     _, _, yaw = stage.ego_path.pose(stage.event_m)
     return np.array([np.cos(yaw), np.sin(yaw)])
 

@@ -90,6 +90,7 @@ class Actor:
         track_id: above 0, unique in the scene.
         x, y, yaw_rad: pose of the footprint's centre in map [m, rad].
         speed_mps: along its heading; negative never.
+        z: height of the ground under its centre [m].
     """
 
     track_id: int
@@ -99,12 +100,13 @@ class Actor:
     yaw_rad: float
     speed_mps: float = 0.0
     yaw_rate_radps: float = 0.0
+    z: float = 0.0
 
     @property
     def box_7(self) -> NDArray[np.float32]:
         """Annotated box in map: x, y, z (centre), length, width, height, yaw."""
         length, width, height = self.body.size_3
-        return np.array([self.x, self.y, height / 2, length, width, height, self.yaw_rad], np.float32)
+        return np.array([self.x, self.y, self.z + height / 2, length, width, height, self.yaw_rad], np.float32)
 
     @property
     def velocity_2(self) -> NDArray[np.float32]:

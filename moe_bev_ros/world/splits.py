@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.world.roles import Traffic
 from moe_bev_ros.world.scenario_kinds import KINDS
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ def scenario_hash(scenarios: Iterable[Scenario]) -> str:
         digest.update(f'{scenario.scene.lights} {scenario.cycles} {_rounded(scenario.goal_3)} {scenario.start}'.encode())
         for lane in scenario.network.graph.lanes.values():
             digest.update(f'{lane.lane_id} {lane.successors} {_rounded(lane.centre_m3.ravel())}'.encode())
-        for role in scenario.traffic.drivers:
-            digest.update(str(role).encode())
+        if isinstance(scenario.traffic, Traffic):
+            digest.update(f'{scenario.traffic.drivers}'.encode())
         digest.update(np.round(scenario.terrain.heights_hw, 3).tobytes())
     return digest.hexdigest()
 

@@ -26,6 +26,7 @@ class Stage:
 
     Attributes:
         ego_lanes: each a successor of the one before.
+        beside_free: whether the lanes beside the ego's are kept free for the event too.
         start_m, event_m: along the ego's way: base_link at the start, and where the named event is.
         green_s: of each group of lights.
         phase_s: time since group 0 went green, at the start.
@@ -40,6 +41,7 @@ class Stage:
     goal_3: Pose
     green_s: float = 12.0
     phase_s: float = 0.0
+    beside_free: bool = False
 
     @property
     def start_3(self) -> Pose:
@@ -82,7 +84,7 @@ def draw_stage(
     event_m = path.locate(*layout.places[place][:2])[0] if place else begin_m + lead
     start_m = max(FIRST_M, event_m - lead) if place else begin_m
     speed = start_share * path.cap_mps(start_m)
-    return Stage(layout, ego_lanes, path, start_m, event_m, speed, goal_3, green_s, phase_s)
+    return Stage(layout, ego_lanes, path, start_m, event_m, speed, goal_3, green_s, phase_s, lanes > 1)
 
 
 def way(graph: LaneGraph, start_3: Pose, goal_3: Pose) -> tuple[int, ...]:

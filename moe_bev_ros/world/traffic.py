@@ -18,6 +18,7 @@ from moe_bev_ros.world.drivers import DECISION_S, Drivers
 from moe_bev_ros.world.people_on_foot import PeopleOnFoot
 from moe_bev_ros.world.roles import Crosser, Traffic, Walker
 from moe_bev_ros.world.scene import Actor
+from moe_bev_ros.world.terrain import Terrain
 from moe_bev_ros.world.traffic_kernels import COS, HALF_LENGTH, HALF_WIDTH, SIN, SPEED
 
 WALK_AHEAD_S = 1.2  # drivers keep this much of a pedestrian's way free
@@ -52,8 +53,8 @@ class TrafficMovers:
         seed: of what is drawn on the way.
     """
 
-    def __init__(self, graph: LaneGraph, actors: tuple[Actor, ...], traffic: Traffic, seed: int) -> None:
-        self._actors = actors
+    def __init__(self, graph: LaneGraph, terrain: Terrain, actors: tuple[Actor, ...], traffic: Traffic, seed: int) -> None:
+        self._actors, self._terrain = actors, terrain
         row_of = {actor.track_id: row for row, actor in enumerate(actors)}
         sizes = np.array([actor.body.size_3[:2] for actor in actors], float).reshape(-1, 2)
         driver_rows = np.array([row_of[role.track_id] for role in traffic.drivers], np.int64)
@@ -85,21 +86,17 @@ class TrafficMovers:
 
     def actors(self) -> tuple[Actor, ...]:
         """Everybody who is in the network now."""
-        result = list(self._actors)
-        for row in (*self._drivers.rows_n, *self._people.rows_n):
-            x, y, yaw = self._poses_m3[row].tolist()
-            speed, yaw_rate = float(self._speeds_m[row]), float(self._yaw_rates_m[row])
-            before = result[row]
-            result[row] = Actor(before.track_id, before.body, x, y, yaw, speed, yaw_rate)
-        gone = set(self._drivers.rows_n[self._drivers.gone_n].tolist())
-        for row, generation in zip(self._drivers.rows_n.tolist(), self._drivers.generation_n.tolist()):
-            if generation:
-                again = result[row]
-                track_id = again.track_id + NEW_ID_STEP * generation
-                result[row] = Actor(
-                    track_id, again.body, again.x, again.y, again.yaw_rad, again.speed_mps, again.yaw_rate_radps
-                )
-        return tuple(actor for row, actor in enumerate(result) if row not in gone)
+        result: list[Actor | None] = list(self._actors)
+        rows = np.concatenate([self._drivers.rows_n, self._people.rows_n])
+        again = np.concatenate([self._drivers.generation_n, np.zeros(len(self._people.rows_n), np.int64)])
+        heights = self._terrain.height(self._poses_m3[rows, :2])
+        states = np.column_stack([self._poses_m3[rows], self._speeds_m[rows], self._yaw_rates_m[rows], heights])
+        for row, generation, state in zip(rows.tolist(), again.tolist(), states.tolist(), strict=True):
+            first = self._actors[row]
+            result[row] = Actor(first.track_id + NEW_ID_STEP * generation, first.body, *state)
+        for row in self._drivers.rows_n[self._drivers.gone_n].tolist():
+            result[row] = None
+        return tuple(actor for actor in result if actor is not None)
 
     def _write_back(self) -> None:
         for group in (self._drivers, self._people):
