@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import argparse
 
-from moe_bev_ros.commands import evaluate_drive, evaluate_frames, evaluate_realism
+from moe_bev_ros.commands import (
+    evaluate_drive,
+    evaluate_frames,
+    evaluate_perception,
+    evaluate_realism,
+    evaluate_results,
+)
 
 EVALUATIONS = {
     'drive': (evaluate_drive, "closed loop over a suite of worlds, scored with nuPlan's metrics"),
     'frames': (evaluate_frames, 'recall of an engine on folders of recorded frames, and its times'),
+    'perception': (evaluate_perception, "an engine and the tracker on a nuScenes tree, by nuScenes' own evaluators"),
     'realism': (evaluate_realism, "LiDAR points on the world's bodies next to those on recorded road users"),
+    'results': (evaluate_results, 'make the tables of RESULTS.md from results/*.json, or check them'),
 }
 
 

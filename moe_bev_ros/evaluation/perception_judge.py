@@ -30,7 +30,7 @@ from moe_bev_ros.evaluation.tally import DISTANCES_M, Tally, add
 from moe_bev_ros.evaluation.tracking import official_tracking, tracked_classes, tracking_rows
 
 FIGURES = ('nds', 'mean_ap')
-OPTIONAL = {'iou_': 'segmentation', 'light_': 'lights', 'hidden_': 'hidden'}
+OPTIONAL = {'iou_': 'segmentation', 'light_': 'lights'}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,140 @@
+"""The blocks of RESULTS.md: Markdown from the JSON files of the commands, by file name without ``.json``.
+
+Keys of the files: those of `perception_judge`, of `drive_summary.summary`, of `tree_statistics` and of the ``--json`` of the
+other commands; a key that a block does not show may be there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moe_bev_ros.evaluation import perception_tables
+from moe_bev_ros.evaluation.report import Table, number
+
+Files = dict[str, Any]
+
+
+def perception(files: Files) -> str:
+    """One row an engine and rate."""
+    return perception_tables.overview(list(files.values())).markdown()
+
+
+def perception_classes(files: Files) -> str:
+    """One table an engine."""
+    return _each(files, perception_tables.by_class)
+
+
+def perception_metrics(files: Files) -> str:
+    """One table an engine."""
+    return _each(files, perception_tables.own_metrics)
+
+
+def perception_strata(files: Files) -> str:
+    """One table an engine."""
+    return _each(files, perception_tables.strata)
+
+
+def through_ros(files: Files) -> str:
+    """One row an engine that was played through the nodes."""
+    columns = ('engine', 'scenes', 'NDS in one process', 'NDS through ROS', 'difference', 'frames in / out / dropped / lost')
+    rows = [
+        (
+            str(results['engine']),
+            str(ros['scenes']),
+            number(ros['offline_nds'], 4),
+            number(ros['nds'], 4),
+            f'{ros["nds_difference"]:+.4f}',
+            ' / '.join(str(ros['frames'][name]) for name in ('in', 'out', 'dropped_by_policy', 'lost')),
+        )
+        for results in files.values()
+        if (ros := results.get('through_ros'))
+    ]
+    return Table('Through ROS', columns, tuple(rows)).markdown() if rows else ''
+
+
+def drive(files: Files) -> str:
+    """One row a suite and driver."""
+    columns = ('suite', 'driver', *DRIVE_COLUMNS.values())
+    rows = [(str(figures['suite']), str(figures['row']), *_drive_cells(figures)) for figures in files.values()]
+    return Table('Closed loop', columns, tuple(rows)).markdown()
+
+
+def drive_kinds(files: Files) -> str:
+    """One table a file, a row a kind and condition."""
+    parts = []
+    for figures in files.values():
+        rows = [(name, *_drive_cells(row)) for part in ('per_kind', 'per_condition') for name, row in figures[part].items()]
+        table = Table('', ('part', *DRIVE_COLUMNS.values()), tuple(rows))
+        parts.append(f'{figures["suite"]}, {figures["row"]}:\n\n{table.markdown()}')
+    return '\n\n'.join(parts)
+
+
+def realism(files: Files) -> str:
+    """One row a class, source and distance."""
+    columns = ('source', 'class', 'distance', 'boxes', 'ratio of points (95 %)', 'goal')
+    rows = [
+        (
+            str(row['source']),
+            str(row['label']),
+            f'{row["low_m"]:.0f}-{row["low_m"] + 10:.0f} m',
+            str(row['num_boxes']),
+            f'{row["ratio"]:.2f} ({row["low"]:.2f}..{row["high"]:.2f})',
+            {True: 'met', False: 'missed', None: ''}[row['goal']],
+        )
+        for row in files['realism']['ratios']
+    ]
+    return Table('Realism', columns, tuple(rows)).markdown()
+
+
+def world_test(files: Files) -> str:
+    """What the frozen split holds."""
+    facts = files['world_test']
+    rows = [(title, number(facts[name])) for name, title in WORLD_ROWS.items() if name in facts]
+    whole = Table('Test split', ('fact', 'value'), tuple(rows)).markdown()
+    boxes = [(name, str(count), str(facts['scored_boxes'].get(name, 0))) for name, count in facts['boxes'].items()]
+    classes = Table('Boxes', ('class', 'boxes in range', 'with a point'), tuple(boxes)).markdown()
+    return f'{whole}\n\n{classes}'
+
+
+def bench_world(files: Files) -> str:
+    """One row a measurement."""
+    rows = [
+        (str(row['what']), str(row['machine']), number(float(row['frames_per_s']), 0), number(float(row['goal_per_s']), 0))
+        for figures in files.values()
+        for row in figures['rows']
+    ]
+    return Table('Speed', ('what', 'on', 'frames/s', 'goal'), tuple(rows)).markdown()
+
+
+DRIVE_COLUMNS = {
+    'runs': 'runs',
+    'score': 'score (95 %)',
+    'collisions_at_fault': 'collisions at fault',
+    'collisions': 'contacts',
+    'off_road': 'off road',
+    'ttc': 'time to collision',
+    'progress': 'progress',
+    'speed_limit': 'speed limit',
+    'comfort': 'comfort',
+    'latency_ms': 'latency ms',
+}
+WORLD_ROWS = {
+    'generator_hash': 'hash of the generator',
+    'scenes': 'scenes',
+    'frames': 'keyframes',
+    'boxes_per_frame': 'boxes in range a frame',
+    'share_at_most_5_points': 'share with at most 5 points',
+    'share_at_most_2_points': 'share with at most 2 points',
+    'share_below_60_percent_visible': 'share less than 60 % visible',
+}
+
+
+def _each(files: Files, table_of: Any) -> str:
+    parts = [f'{results["engine"]}, {results["rate_hz"]:g} Hz:\n\n{table_of(results).markdown()}' for results in files.values()]
+    return '\n\n'.join(parts)
+
+
+def _drive_cells(figures: Any) -> tuple[str, ...]:
+    low, high = figures['interval']
+    texts = {name: number(figures.get(name)) for name in DRIVE_COLUMNS}
+    return tuple({**texts, 'score': f'{figures["score"]:.3f} ({low:.3f}..{high:.3f})'}.values())

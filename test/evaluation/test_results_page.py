@@ -1,0 +1,146 @@
+import json
+
+import pytest
+
+from moe_bev_ros.cli import main
+from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.evaluation.results_page import BLOCKS, block_text, rewritten, stale_blocks
+
+INTERVAL = {'value': 0.5, 'low': 0.4, 'high': 0.6}
+PART = {
+    'nds': 0.1234,
+    'mean_ap': 0.05,
+    'trans_err': 0.7,
+    'scale_err': 0.5,
+    'orient_err': 1.0,
+    'vel_err': 1.0,
+    'attr_err': None,
+    'intervals': {'nds': [0.11, 0.13], 'mean_ap': [None, None]},
+    'classes': {'car': dict.fromkeys(('ap', 'trans_err', 'scale_err', 'orient_err', 'vel_err', 'attr_err'), 0.25)},
+}
+PERCEPTION = {
+    **PART,
+    'published': PART,
+    'engine': 'clustering',
+    'rate_hz': 10.0,
+    'scenes': 3,
+    'tracking': {'amota': 0.321, 'amotp': 1.5},
+    'metrics': {'hidden_recall': {**INTERVAL, 'cases': 40}, 'segmentation': None, 'lights': None},
+    'strata': {
+        'condition': {'fog': {'scenes': 2, 'nds': INTERVAL, 'hidden_recall': {'value': None, 'low': None, 'high': None}}}
+    },
+    'through_ros': {
+        'nds': 0.1235,
+        'offline_nds': 0.1234,
+        'nds_difference': 0.0001,
+        'scenes': 2,
+        'frames': {'in': 400, 'out': 399, 'dropped_by_policy': 1, 'lost': 0},
+    },
+}
+RUNS = {
+    'runs': 9,
+    'score': 0.8,
+    'interval': [0.7, 0.9],
+    'collisions_at_fault': 1,
+    'collisions': 2,
+    'off_road': 0,
+    'ttc': 0.9,
+    'progress': 1.0,
+    'speed_limit': 1.0,
+    'comfort': 0.75,
+    'latency_ms': 30.0,
+}
+FILES = {
+    'perception_clustering': PERCEPTION,
+    'drive_test': {**RUNS, 'suite': 'test', 'row': 'truth idm', 'per_kind': {'merge': RUNS}, 'per_condition': {'rain': RUNS}},
+    'realism': {
+        'ratios': [
+            {
+                'source': 'nuscenes',
+                'label': 'car',
+                'low_m': 10.0,
+                'num_boxes': 9,
+                'ratio': 1.1,
+                'low': 0.9,
+                'high': 1.3,
+                'goal': True,
+            }
+        ]
+    },
+    'world_test': {'scenes': 150, 'boxes_per_frame': 31.5, 'boxes': {'car': 900}, 'scored_boxes': {'car': 800}},
+    'bench_world': {'rows': [{'what': '6 cameras', 'machine': 'two cores', 'frames_per_s': 321.4, 'goal_per_s': 100}]},
+}
+FOUND = {
+    'perception': ('0.123 (0.110..0.130)', '0.321'),
+    'perception_classes': ('| car | 0.250',),
+    'perception_metrics': ('0.500 (0.400..0.600)', 'not given'),
+    'perception_strata': ('condition: fog',),
+    'through_ros': ('+0.0001', '400 / 399 / 1 / 0'),
+    'drive': ('truth idm', '0.800 (0.700..0.900)'),
+    'drive_kinds': ('| merge |', '| rain |'),
+    'realism': ('1.10 (0.90..1.30)', 'met'),
+    'world_test': ('31.500', '| car | 900 | 800 |'),
+    'bench_world': ('321',),
+}
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / 'results').mkdir()
+    for name, content in FILES.items():
+        (tmp_path / 'results' / f'{name}.json').write_text(json.dumps(content))
+    blocks = '\n\n'.join(f'## {name}\nBy hand.\n<!-- results:{name} -->\n<!-- /results -->' for name in BLOCKS)
+    (tmp_path / 'RESULTS.md').write_text(f'# Results\n\n{blocks}\n\nThe end.\n')
+    return tmp_path
+
+
+def test_every_block_is_made_from_its_file_and_prose_stays(root):
+    assert set(FOUND) == set(BLOCKS)
+    assert main(['evaluate', 'results', '--root', str(root)]) == 0
+    page = (root / 'RESULTS.md').read_text()
+    for name, texts in FOUND.items():
+        body = page.split(f'<!-- results:{name} -->')[1].split('<!-- /results -->')[0]
+        assert all(text in body for text in texts), body
+    assert page.count('By hand.') == len(BLOCKS)
+    assert page.endswith('The end.\n')
+    assert rewritten(page, root / 'results') == page
+
+
+def test_check_notices_an_edit_and_changes_nothing(root, capsys):
+    main(['evaluate', 'results', '--root', str(root)])
+    assert main(['evaluate', 'results', '--check', '--root', str(root)]) == 0
+    page = root / 'RESULTS.md'
+    edited = page.read_text().replace('0.321', '0.999')
+    page.write_text(edited)
+    assert main(['evaluate', 'results', '--check', '--root', str(root)]) == 1
+    assert 'block perception ' in capsys.readouterr().out
+    assert page.read_text() == edited
+
+
+def test_a_missing_file_is_said_with_its_command(tmp_path):
+    for name, block in BLOCKS.items():
+        assert block.command in block_text(name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('page', 'fact'),
+    [
+        ('<!-- results:nothing -->\n<!-- /results -->', "no block 'nothing'"),
+        ('a\n<!-- results:drive -->\n', 'RESULTS.md:2: .* no partner'),
+        ('<!-- results:drive -->\n<!-- results:realism -->\n<!-- /results -->', 'no partner'),
+        ('<!-- /results -->', 'no partner'),
+    ],
+)
+def test_a_page_with_broken_marks_is_refused(root, page, fact):
+    with pytest.raises(InputError, match=fact):
+        stale_blocks(page, root / 'results')
+
+
+def test_a_damaged_or_foreign_file_is_named(root):
+    path = root / 'results' / 'realism.json'
+    path.write_text('{"ratios": [')
+    with pytest.raises(InputError, match=r'realism\.json.*make it again'):
+        block_text('realism', root / 'results')
+    path.write_text('{"other": 1}')
+    with pytest.raises(InputError, match=r'realism\.json.*moe-bev evaluate realism'):
+        block_text('realism', root / 'results')
