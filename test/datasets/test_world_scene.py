@@ -66,6 +66,18 @@ def test_the_devkit_counts_the_same_points_in_each_box(devkit):
     assert found > 200
 
 
+def test_sweeps_and_images_and_boxes_fit_each_other(job):
+    """Road users that the cameras see well hold points, so LiDAR, cameras and boxes agree on where everything is."""
+    frames = open_tree(job.root).frames(NAME, SIZE, keyframes_only=True)
+    counts = []
+    for boxes in (frame.boxes for frame in frames):
+        near = np.hypot(boxes.boxes_n7[:, 0], boxes.boxes_n7[:, 1]) < 25.0
+        vehicles = np.isin(boxes.labels_n, (Label.CAR, Label.TRUCK, Label.BUS, Label.TRAILER))
+        counts += boxes.num_lidar_n[near & vehicles & (boxes.visible_shares_n > 0.6)].tolist()
+    assert len(counts) >= 4
+    assert np.mean(np.array(counts) > 20) > 0.8
+
+
 def test_the_devkits_velocities_are_the_true_ones(devkit, truth):
     tokens = {}
     for annotation in devkit.sample_annotation:
