@@ -25,8 +25,8 @@ Rng = np.random.Generator
 NEAR_M = 60.0
 ROUTE_M = 200.0  # of the ego's way that it can drive in a run
 PARKED_M = 90.0
-RARE = 3  # of each class there are more than these, where there is room
-NUM_NEAR = (56, 78)
+RARE = 1  # of each class there are more than this, where there is room
+NUM_NEAR = (50, 71)
 MOVING_SHARES = {Label.CAR: 0.66, Label.TRUCK: 0.1, Label.BUS: 0.07, Label.MOTORCYCLE: 0.07, Label.BICYCLE: 0.1}
 PARKED_SHARES = {
     Label.CAR: 0.74, Label.TRUCK: 0.1, Label.TRAILER: 0.04, Label.BUS: 0.03, Label.CONSTRUCTION_VEHICLE: 0.03,
@@ -128,7 +128,7 @@ def _moving(cast: Cast, stage: Stage, rng: Rng, style: str) -> None:
             lanes = drawn_lanes(graph, lane_id, rng)
             if not _is_ego_ground(cast, stage, lane_id, at) and lane.length_m - at > before_end:
                 _one_driver(cast, lanes, at, rng, style)
-            at += float(rng.uniform(18.0, 75.0))
+            at += float(rng.uniform(25.0, 90.0))
 
 
 def _is_ego_ground(cast: Cast, stage: Stage, lane_id: int, at_m: float) -> bool:
@@ -156,7 +156,7 @@ def _one_driver(cast: Cast, lanes: tuple[int, ...], at_m: float, rng: Rng, style
 
 def _parked(cast: Cast, stage: Stage, near: _Near, rng: Rng, style: str) -> None:
     """Rows along the kerbs near the way, with gaps."""
-    dense = float(rng.uniform(0.55, 0.85))
+    dense = float(rng.uniform(0.2, 0.55))
     narrow = stage.limit_mps < 9.0
     for line in cast.network.kerbsides:
         points = resample(line, 0.5)
@@ -192,7 +192,7 @@ def _on_walkways(cast: Cast, near: _Near, rng: Rng, style: str) -> None:
             continue
         for direction in (-1, 1):
             pace = float(rng.uniform(0.8, 1.6))
-            for _ in range(int(rng.poisson(length / 55.0))):
+            for _ in range(int(rng.poisson(length / 110.0))):
                 at = float(rng.uniform(3.0, length - 3.0))
                 for member in range(1 + int(rng.integers(0, 4)) // 2):
                     body = make_body(Label.PEDESTRIAN, rng, style=style)
@@ -288,7 +288,7 @@ def _rare(cast: Cast, near: _Near, rng: Rng, style: str) -> None:
     """Groups of the classes of which there are few."""
     for label, group in _GROUPS.items():
         for _ in range(6):
-            if sum(actor.body.label is label for actor in cast.actors) > (RARE if label is not Label.BUS else 1):
+            if sum(actor.body.label is label for actor in cast.actors) > RARE:
                 break
             group(cast, near.yard(rng), rng, style)
 

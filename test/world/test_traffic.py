@@ -228,11 +228,14 @@ def test_the_one_ahead_brakes_hard(seed):
 
 
 @pytest.mark.parametrize('kind', ['crossing_pedestrian', 'occluded_pedestrian'])
-def test_the_pedestrian_meets_the_ego_in_its_lane(kind):
-    scenario, rows = run_of(kind, 2, True, 14.0)
-    track_id = next(role.track_id for role in scenario.traffic.crossers if role.meets_ego)
-    gaps = [np.hypot(a.x - ego.x, a.y - ego.y) for _, ego, actors in rows for a in actors if a.track_id == track_id]
-    assert min(gaps) < 6.0
+def test_the_pedestrian_meets_the_ego_unless_others_are_in_the_way(kind):
+    nearest = []
+    for seed in (2, 3):
+        scenario, rows = run_of(kind, seed, True, 14.0)
+        track_id = next(role.track_id for role in scenario.traffic.crossers if role.meets_ego)
+        gaps = [np.hypot(a.x - ego.x, a.y - ego.y) for _, ego, actors in rows for a in actors if a.track_id == track_id]
+        nearest.append(min(gaps))
+    assert min(nearest) < 4.0
 
 
 @pytest.mark.parametrize('seed', range(1, 7))
