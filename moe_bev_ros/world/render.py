@@ -1,26 +1,25 @@
-"""Camera images and shadows from one table of solids (`parts`), as fused numba kernels.
+"""What each pixel of a camera sees: depth and solid, from one table of solids (`parts`), as numba kernels.
 
-Every solid is tested only inside the rectangle of pixels that its box can cover; that is what makes a frame cheap. Kernels
-release the GIL and are cached on disk. Legend: P parts, K columns of the table, H W image, L levels of the ground's pyramid.
+Every solid is tested only inside the rectangle of pixels that its box can cover, a row at a time (`solids.cast_row`). Kernels
+release the GIL and are cached on disk. Legend: P parts, K columns of the table, H W image. Colours come from `shading`.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from moe_bev_ros.core.se3 import Array
-from moe_bev_ros.world.parts import BLUE, COS, CX, CY, CZ, GLOW, GREEN, HX, HY, HZ, RED, SHAPE, SIN, TEXTURE
-from moe_bev_ros.world.solids import MISS, hit, noise, normal, to_unit
+from moe_bev_ros.world.heights import meet_ground, meet_plane
+from moe_bev_ros.world.parts import COS, CX, CY, CZ, HX, HY, HZ, SHAPE, SIN
+from moe_bev_ros.world.solids import F32, MISS, cast_row, helper, kernel, to_unit
 
 NEAR_M = 0.1
-AMBIENT, DIFFUSE = 0.5, 0.62
-HAZE_M = 260.0
-F32 = NDArray[np.float32]
+NO_WINDOW = (0, 0, 0, 0)
+Window = tuple[int, int, int, int]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@helper
 def _rectangle(
     part_k: Array, origin_3: Array, rotation_33: Array, pinhole_4: Array, corners_83: Array
 ) -> tuple[float, float, float, float]:
@@ -51,206 +50,167 @@ def _rectangle(
     return u0, u1, v0, v1
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def cast_image(
+@helper
+def _out_of_sight(x: float, y: float, z: float, radius: float, pinhole_4: Array, width: int, height: int) -> bool:
+    """Whether a sphere, in the camera's frame, lies wholly behind or beside the image."""
+    if z < -radius:
+        return True
+    right, left = (width - pinhole_4[2]) / pinhole_4[0], pinhole_4[2] / pinhole_4[0]
+    below, above = (height - pinhole_4[3]) / pinhole_4[1], pinhole_4[3] / pinhole_4[1]
+    return bool(
+        (x - right * z > radius * (1.0 + right))
+        | (-x - left * z > radius * (1.0 + left))
+        | (y - below * z > radius * (1.0 + below))
+        | (-y - above * z > radius * (1.0 + above))
+    )
+
+
+@helper
+def part_window(
+    part_k: Array, origin_3: Array, rotation_33: Array, pinhole_4: Array, width: int, height: int, corners_83: Array
+) -> Window:
+    """Columns left .. right and rows top .. bottom (not counted in) that a part can cover; NO_WINDOW out of sight."""
+    x, y, z = part_k[CX] - origin_3[0], part_k[CY] - origin_3[1], part_k[CZ] - origin_3[2]
+    r = rotation_33
+    ahead = r[0, 2] * x + r[1, 2] * y + r[2, 2] * z
+    right, down = r[0, 0] * x + r[1, 0] * y + r[2, 0] * z, r[0, 1] * x + r[1, 1] * y + r[2, 1] * z
+    radius = np.sqrt(part_k[HX] ** 2 + part_k[HY] ** 2 + part_k[HZ] ** 2)
+    if _out_of_sight(right, down, ahead, radius, pinhole_4, width, height):
+        return NO_WINDOW
+    u0, u1, v0, v1 = _rectangle(part_k, origin_3, rotation_33, pinhole_4, corners_83)
+    if u1 < 0.0 or v1 < 0.0 or u0 >= width or v0 >= height:
+        return NO_WINDOW
+    return int(max(u0, 0.0)), int(min(u1 + 1.0, width)), int(max(v0, 0.0)), int(min(v1 + 1.0, height))
+
+
+@helper
+def cast_part(
+    part_k: Array, window_4: Window, origin_3: Array, rotation_33: Array, pinhole_4: Array, columns_w: F32,
+    depth_hw: F32, ids_hw: NDArray[np.int32], index: int,
+) -> None:  # fmt: skip
+    """Meet one part with the pixels of its window; ``index`` and depth go where it is the nearest so far.
+
+    Args:
+        columns_w: 0, 1, 2 .. W - 1.
+    """
+    fx, fy, cx, cy = pinhole_4
+    r = rotation_33
+    x, y, z = origin_3[0] - part_k[CX], origin_3[1] - part_k[CY], origin_3[2] - part_k[CZ]
+    ox, oy, oz = to_unit(part_k, x, y, z)
+    ax, ay, az = to_unit(part_k, r[0, 0] / fx, r[1, 0] / fx, r[2, 0] / fx)
+    bx, by, bz = to_unit(part_k, r[0, 1] / fy, r[1, 1] / fy, r[2, 1] / fy)
+    ex, ey, ez = to_unit(part_k, r[0, 2], r[1, 2], r[2, 2])
+    middle = max(0.0, -(r[0, 2] * x + r[1, 2] * y + r[2, 2] * z))
+    left, right, top, bottom = window_4
+    step_p, step_d, shape = (middle * ax, middle * ay, middle * az), (ax, ay, az), int(part_k[SHAPE])
+    across = left + 0.5 - cx
+    for v in range(top, bottom):
+        down = v + 0.5 - cy
+        dx, dy, dz = across * ax + down * bx + ex, across * ay + down * by + ey, across * az + down * bz + ez
+        p = (ox + middle * dx, oy + middle * dy, oz + middle * dz)
+        row, ids = depth_hw[v, left:right], ids_hw[v, left:right]
+        cast_row(shape, p, step_p, (dx, dy, dz), step_d, middle, columns_w, NEAR_M, row, ids, index)
+
+
+@helper
+def _cast_plane(origin_z: float, rotation_33: Array, pinhole_4: Array, depth_hw: F32) -> None:
+    fx, fy, cx, cy = pinhole_4
+    height, width = depth_hw.shape
+    for v in range(height):
+        down = rotation_33[2, 1] * (v + 0.5 - cy) / fy + rotation_33[2, 2]
+        across = rotation_33[2, 0] / fx
+        for u in range(width):
+            depth_hw[v, u] = meet_plane(origin_z, down + across * (u + 0.5 - cx))
+
+
+@helper
+def _cast_terrain(
+    origin_3: Array, rotation_33: Array, pinhole_4: Array, heights_hw: F32, heights_3: Array, depth_hw: F32
+) -> None:
+    """Column by column from below: the ground is never nearer in the row above."""
+    fx, fy, cx, cy = pinhole_4
+    r, o = rotation_33, origin_3
+    height, width = depth_hw.shape
+    for u in range(width):
+        across, start = (u + 0.5 - cx) / fx, 0.0
+        for v in range(height - 1, -1, -1):
+            down = (v + 0.5 - cy) / fy
+            if start < MISS:
+                dx = r[0, 0] * across + r[0, 1] * down + r[0, 2]
+                dy = r[1, 0] * across + r[1, 1] * down + r[1, 2]
+                dz = r[2, 0] * across + r[2, 1] * down + r[2, 2]
+                start = meet_ground(heights_hw, heights_3, o[0], o[1], o[2], dx, dy, dz, 0.98 * start)
+            depth_hw[v, u] = start
+
+
+@kernel
+def cast_ground(
+    origin_3: Array, rotation_33: Array, pinhole_4: Array, flat: bool, heights_hw: F32, heights_3: Array, depth_hw: F32
+) -> None:
+    """Depth of the ground along the optical axis [m]; MISS: sky. ``heights_hw`` is that of `heights`, not read where flat."""
+    if flat:
+        _cast_plane(origin_3[2], rotation_33, pinhole_4, depth_hw)
+    else:
+        _cast_terrain(origin_3, rotation_33, pinhole_4, heights_hw, heights_3, depth_hw)
+
+
+@kernel
+def cast_parts(
     parts_pk: Array, origin_3: Array, rotation_33: Array, pinhole_4: Array, depth_hw: F32, ids_hw: NDArray[np.int32]
 ) -> None:
-    """Depth along the optical axis [m] (MISS: sky) and part index (-1: ground or sky) of every pixel.
+    """Put every part that is nearer into ``depth_hw`` [m] and ``ids_hw`` (part index; -1: ground or sky).
 
     Args:
         rotation_33: map from camera; ``pinhole_4`` is fx, fy, cx, cy [pixels].
+        depth_hw: of the ground (`cast_ground`).
     """
     height, width = depth_hw.shape
-    fx, fy, cx, cy = pinhole_4
-    corners = np.empty((8, 3))
-    for v in range(height):
-        down = rotation_33[2, 1] * (v + 0.5 - cy) / fy + rotation_33[2, 2]
-        for u in range(width):
-            dz = down + rotation_33[2, 0] * (u + 0.5 - cx) / fx
-            depth_hw[v, u] = -origin_3[2] / dz if dz < -1e-4 else MISS
-            ids_hw[v, u] = -1
+    corners, columns = np.empty((8, 3)), np.arange(width).astype(np.float32)
+    ids_hw[:] = -1
     for p in range(parts_pk.shape[0]):
-        part = parts_pk[p]
-        u0, u1, v0, v1 = _rectangle(part, origin_3, rotation_33, pinhole_4, corners)
-        left, right = max(0, int(max(u0, 0.0))), int(min(u1, width - 1.0))
-        top, bottom = max(0, int(max(v0, 0.0))), int(min(v1, height - 1.0))
-        if u1 < 0.0 or v1 < 0.0 or left > right or top > bottom:
-            continue
-        ox, oy, oz = to_unit(part, origin_3[0] - part[CX], origin_3[1] - part[CY], origin_3[2] - part[CZ])
-        ax, ay, az = to_unit(part, rotation_33[0, 0] / fx, rotation_33[1, 0] / fx, rotation_33[2, 0] / fx)
-        bx, by, bz = to_unit(part, rotation_33[0, 1] / fy, rotation_33[1, 1] / fy, rotation_33[2, 1] / fy)
-        ex, ey, ez = to_unit(part, rotation_33[0, 2], rotation_33[1, 2], rotation_33[2, 2])
-        shape = int(part[SHAPE])
-        for v in range(top, bottom + 1):
-            y = v + 0.5 - cy
-            for u in range(left, right + 1):
-                x = u + 0.5 - cx
-                t = hit(shape, ox, oy, oz, x * ax + y * bx + ex, x * ay + y * by + ey, x * az + y * bz + ez)
-                if t < depth_hw[v, u]:
-                    depth_hw[v, u] = t
-                    ids_hw[v, u] = p
+        window = part_window(parts_pk[p], origin_3, rotation_33, pinhole_4, width, height, corners)
+        if window[1] > window[0]:
+            cast_part(parts_pk[p], window, origin_3, rotation_33, pinhole_4, columns, depth_hw, ids_hw, p)
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def _sample(grid_hw: NDArray[np.uint8], x: float, y: float) -> float:
-    """Bilinear value of a grid at (column x, row y) of texel centres; 0 outside."""
-    j, i = int(np.floor(x)), int(np.floor(y))
-    if i < 0 or j < 0 or i + 1 >= grid_hw.shape[0] or j + 1 >= grid_hw.shape[1]:
-        return 0.0
-    fx, fy = x - j, y - i
-    top = grid_hw[i, j] * (1.0 - fx) + grid_hw[i, j + 1] * fx
-    bottom = grid_hw[i + 1, j] * (1.0 - fx) + grid_hw[i + 1, j + 1] * fx
-    return top * (1.0 - fy) + bottom * fy
+def cast_image(
+    parts_pk: Array, origin_3: Array, rotation_33: Array, pinhole_4: Array, depth_hw: F32, ids_hw: NDArray[np.int32]
+) -> None:
+    """`cast_ground` of flat ground, then `cast_parts`."""
+    nowhere = np.zeros((2, 2), np.float32)
+    cast_ground(origin_3, rotation_33, pinhole_4, True, nowhere, np.ones(3), depth_hw)
+    cast_parts(parts_pk, origin_3, rotation_33, pinhole_4, depth_hw, ids_hw)
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def _texel(
-    texels_p4: NDArray[np.uint8], levels_l3: NDArray[np.int64], frame_3: Array, x: float, y: float, footprint_m: float
-) -> tuple[float, float, float]:
-    """Colour of the ground at a place in map, from the level that fits the footprint; edge texels go on for ever."""
-    level, size = 0, frame_3[2]
-    while level + 1 < levels_l3.shape[0] and footprint_m > 1.4 * size:
-        level += 1
-        size *= 2.0
-    start, height, width = levels_l3[level]
-    gx = min(max((x - frame_3[0]) / size - 0.5, 0.0), width - 1.001)
-    gy = min(max((y - frame_3[1]) / size - 0.5, 0.0), height - 1.001)
-    j, i = int(gx), int(gy)
-    fx, fy = gx - j, gy - i
-    a, b = start + i * width + j, start + (i + 1) * width + j
-    w0, w1, w2, w3 = (1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy
-    red = texels_p4[a, 0] * w0 + texels_p4[a + 1, 0] * w1 + texels_p4[b, 0] * w2 + texels_p4[b + 1, 0] * w3
-    green = texels_p4[a, 1] * w0 + texels_p4[a + 1, 1] * w1 + texels_p4[b, 1] * w2 + texels_p4[b + 1, 1] * w3
-    blue = texels_p4[a, 2] * w0 + texels_p4[a + 1, 2] * w1 + texels_p4[b, 2] * w2 + texels_p4[b + 1, 2] * w3
-    return red, green, blue
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def _surface(part_k: Array, ux: float, uy: float, uz: float, nz: float, up_sky: float) -> tuple[float, float, float, float]:
-    """Colour of a part's surface at a point of its unit space, and how far it reflects the sky (0..1)."""
-    red, green, blue = part_k[RED], part_k[GREEN], part_k[BLUE]
-    texture = int(part_k[TEXTURE])
-    if texture == 1 and abs(nz) < 0.5:
-        along = ux * part_k[HX] if abs(ux) < 0.999 else uy * part_k[HY]
-        column, row = along / 2.6 + 100.0, (uz + 1.0) * part_k[HZ] / 3.1
-        fu, fv = column - np.floor(column), row - np.floor(row)
-        if 0.27 < fu < 0.73 and 0.3 < fv < 0.8 and row < 2.0 * part_k[HZ] / 3.1 - 0.5:
-            lit = noise(int(column), int(row), int(part_k[CX]))
-            return 66.0 + 50.0 * lit, 78.0 + 52.0 * lit, 92.0 + 50.0 * lit, 0.3
-        band = 0.9 if fv < 0.07 else 1.0
-        return red * band, green * band, blue * band, 0.0
-    if texture == 2:
-        x, y, z = ux * part_k[HX] / 0.16, uy * part_k[HY] / 0.16, uz * part_k[HZ] / 0.16
-        leaf = 0.68 + 0.5 * noise(int(np.floor(x)) + 999, int(np.floor(y)) + 999, int(np.floor(z)) + 999) + 0.16 * uz
-        return red * leaf, green * leaf, blue * leaf, 0.0
-    if texture == 3:
-        return red, green, blue, 0.25 + 0.25 * max(0.0, up_sky)
-    return red, green, blue, 0.05
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def _sky(dz: float, towards_sun: float) -> tuple[float, float, float]:
-    """Colour of the sky by the height of a unit direction, with a glow around the sun."""
-    height = np.sqrt(min(1.0, max(0.0, dz) * 1.5))
-    glow = 0.0
-    if towards_sun > 0.8:  # a power, by squaring
-        glow = (towards_sun * towards_sun) ** 2
-        glow = 60.0 * (glow * glow * glow) ** 2
-    return 214.0 - 112.0 * height + glow, 226.0 - 74.0 * height + 0.9 * glow, 236.0 - 12.0 * height + 0.5 * glow
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def _lit(
-    part_k: Array, x: float, y: float, z: float, sun_3: Array, dx: float, dy: float, dz: float
-) -> tuple[float, float, float]:
-    """Colour of a part at a point in map, seen along a unit direction."""
-    ux, uy, uz = to_unit(part_k, x - part_k[CX], y - part_k[CY], z - part_k[CZ])
-    nx, ny, nz = normal(part_k, ux, uy, uz)
-    facing = nx * dx + ny * dy + nz * dz
-    rx, ry, rz = dx - 2.0 * facing * nx, dy - 2.0 * facing * ny, dz - 2.0 * facing * nz
-    red, green, blue, mirror = _surface(part_k, ux, uy, uz, nz, rz)
-    light = AMBIENT + 0.1 * nz + DIFFUSE * max(0.0, nx * sun_3[0] + ny * sun_3[1] + nz * sun_3[2])
-    light = light + part_k[GLOW] * (1.15 - light)
-    if mirror == 0.0:
-        return red * light, green * light, blue * light
-    sky_red, sky_green, sky_blue = _sky(rz, rx * sun_3[0] + ry * sun_3[1] + rz * sun_3[2])
-    if rz < 0.0:
-        sky_red, sky_green, sky_blue = 70.0, 70.0, 70.0
-    mirror = mirror + (0.35 - 0.35 * part_k[GLOW]) * (1.0 + min(0.0, facing)) ** 3
-    keep = light * (1.0 - mirror)
-    return red * keep + sky_red * mirror, green * keep + sky_green * mirror, blue * keep + sky_blue * mirror
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def shade_image(
-    parts_pk: Array, origin_3: Array, rotation_33: Array, pinhole_4: Array, sun_3: Array, depth_hw: F32,
-    ids_hw: NDArray[np.int32], texels_p4: NDArray[np.uint8], levels_l3: NDArray[np.int64], frame_3: Array,
-    shadow_hw: NDArray[np.uint8], shadow_3: Array, image_hw3: NDArray[np.uint8],
+@kernel
+def count_pixels(
+    parts_pk: Array, owners_p: NDArray[np.int64], origin_3: Array, rotation_33: Array, pinhole_4: Array,
+    ids_hw: NDArray[np.int32], seen_n: NDArray[np.int64], alone_n: NDArray[np.int64],
 ) -> None:  # fmt: skip
-    """Colour of every pixel that `cast_image` has found.
+    """Add to each owner's counts of pixels: those seen, and those that it would cover alone.
 
     Args:
-        sun_3: unit vector towards the sun, in map.
-        frame_3: x and y of the corner of the ground's texel (0, 0) in map, and its size [m]; ``shadow_3`` likewise.
-        levels_l3: start, height and width of each level of ``texels_p4``.
-        shadow_hw: 0 in the sun .. 255 in the shadow.
+        owners_p: index of each part's owner in the counts, -1: not counted. An owner's parts lie side by side.
+        ids_hw: of `cast_parts`.
     """
-    height, width = depth_hw.shape
-    fx, fy, cx, cy = pinhole_4
+    height, width = ids_hw.shape
+    corners, columns = np.empty((8, 3)), np.arange(width).astype(np.float32)
+    depth, ids = np.empty((height, width), np.float32), np.empty((height, width), np.int32)
+    stamps_hw = np.full((height, width), -1, np.int64)
+    for p in range(parts_pk.shape[0]):
+        owner = owners_p[p]
+        window = part_window(parts_pk[p], origin_3, rotation_33, pinhole_4, width, height, corners)
+        if owner < 0 or window[1] <= window[0]:
+            continue
+        left, right, top, bottom = window
+        depth[top:bottom, left:right] = MISS
+        cast_part(parts_pk[p], window, origin_3, rotation_33, pinhole_4, columns, depth, ids, p)
+        for v in range(top, bottom):
+            for u in range(left, right):
+                if depth[v, u] < MISS and stamps_hw[v, u] != owner:
+                    stamps_hw[v, u] = owner
+                    alone_n[owner] += 1
     for v in range(height):
         for u in range(width):
-            a, b = (u + 0.5 - cx) / fx, (v + 0.5 - cy) / fy
-            dx = rotation_33[0, 0] * a + rotation_33[0, 1] * b + rotation_33[0, 2]
-            dy = rotation_33[1, 0] * a + rotation_33[1, 1] * b + rotation_33[1, 2]
-            dz = rotation_33[2, 0] * a + rotation_33[2, 1] * b + rotation_33[2, 2]
-            depth, p = depth_hw[v, u], ids_hw[v, u]
-            scale = 1.0 / np.sqrt(dx * dx + dy * dy + dz * dz)
-            sky = _sky(dz * scale, (dx * sun_3[0] + dy * sun_3[1] + dz * sun_3[2]) * scale)
-            x, y, z = origin_3[0] + depth * dx, origin_3[1] + depth * dy, origin_3[2] + depth * dz
-            red, green, blue, clear = sky[0], sky[1], sky[2], 0.0
-            if p >= 0:
-                red, green, blue = _lit(parts_pk[p], x, y, z, sun_3, dx * scale, dy * scale, dz * scale)
-                clear = HAZE_M / (HAZE_M + depth)
-            elif depth < MISS:
-                footprint = depth / fx / np.sqrt(max(0.04, -dz * scale))
-                red, green, blue = _texel(texels_p4, levels_l3, frame_3, x, y, footprint)
-                shade = _sample(shadow_hw, (x - shadow_3[0]) / shadow_3[2] - 0.5, (y - shadow_3[1]) / shadow_3[2] - 0.5)
-                light = AMBIENT + 0.1 + DIFFUSE * sun_3[2] * (1.0 - shade / 255.0)
-                red, green, blue = red * light, green * light, blue * light
-                clear = HAZE_M / (HAZE_M + depth)
-            image_hw3[v, u, 0] = min(255.0, red * clear + sky[0] * (1.0 - clear))
-            image_hw3[v, u, 1] = min(255.0, green * clear + sky[1] * (1.0 - clear))
-            image_hw3[v, u, 2] = min(255.0, blue * clear + sky[2] * (1.0 - clear))
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def cast_shadows(parts_pk: Array, sun_3: Array, shadow_hw: NDArray[np.uint8], shadow_3: Array) -> None:
-    """Mark with 255 every cell of the ground whose way to the sun is blocked by a part; the others keep their value."""
-    slope_x, slope_y = -sun_3[0] / sun_3[2], -sun_3[1] / sun_3[2]
-    for p in range(parts_pk.shape[0]):
-        part = parts_pk[p]
-        c, s = abs(part[COS]), abs(part[SIN])
-        half_x, half_y = c * part[HX] + s * part[HY], s * part[HX] + c * part[HY]
-        low, high = max(0.0, part[CZ] - part[HZ]), part[CZ] + part[HZ]
-        x0 = part[CX] - half_x + min(low * slope_x, high * slope_x)
-        x1 = part[CX] + half_x + max(low * slope_x, high * slope_x)
-        y0 = part[CY] - half_y + min(low * slope_y, high * slope_y)
-        y1 = part[CY] + half_y + max(low * slope_y, high * slope_y)
-        j0, j1 = (
-            max(0, int((x0 - shadow_3[0]) / shadow_3[2])),
-            min(shadow_hw.shape[1] - 1, int((x1 - shadow_3[0]) / shadow_3[2])),
-        )
-        i0, i1 = (
-            max(0, int((y0 - shadow_3[1]) / shadow_3[2])),
-            min(shadow_hw.shape[0] - 1, int((y1 - shadow_3[1]) / shadow_3[2])),
-        )
-        dx, dy, dz = to_unit(part, sun_3[0], sun_3[1], sun_3[2])
-        for i in range(i0, i1 + 1):
-            y = shadow_3[1] + (i + 0.5) * shadow_3[2] - part[CY]
-            for j in range(j0, j1 + 1):
-                if shadow_hw[i, j] == 255:
-                    continue
-                x = shadow_3[0] + (j + 0.5) * shadow_3[2] - part[CX]
-                ox, oy, oz = to_unit(part, x, y, -0.01 - part[CZ])
-                if hit(int(part[SHAPE]), ox, oy, oz, dx, dy, dz) < MISS:
-                    shadow_hw[i, j] = 255
+            if ids_hw[v, u] >= 0 and owners_p[ids_hw[v, u]] >= 0:
+                seen_n[owners_p[ids_hw[v, u]]] += 1

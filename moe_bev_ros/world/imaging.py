@@ -1,0 +1,186 @@
+"""From the light of each pixel (`shading`) to an image, as numba kernels: what happens in air, lens, shutter and sensor.
+
+In this order: `add_halos` (lamps at night and in fog), `add_veil` (a low sun in the lens), `add_streaks` (rain), `blur` (the
+ego's motion while the shutter is open), `exposure_gain` and `develop` (exposure, vignetting, noise). Legend: H W image.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moe_bev_ros.core.se3 import Array
+from moe_bev_ros.world.parts import BLUE, CX, CY, CZ, GLOW, GREEN, RED
+from moe_bev_ros.world.solids import F32, helper, kernel, noise
+from moe_bev_ros.world.weather import GLOW as SUN_GLOW
+from moe_bev_ros.world.weather import LAMPS, SUN_X, SUN_Y, SUN_Z, THICKNESS
+
+HALO_M, HALO_LIGHT, MIN_GLOW = 0.3, 0.5, 0.5
+VEIL = 0.35
+STREAKS_PER_MM_PER_H = 6.0
+LEAST_FLOW, MOST_TAPS = 0.5, 9
+GREY, EVENNESS, LEAST_GAIN, MOST_GAIN = 105.0, 0.6, 0.7, 2.8
+KNEE, WHITE = np.float32(200.0), np.float32(255.0)
+VIGNETTE = 0.24
+BYTE_PAIR_STD = 104.5  # standard deviation of the sum of two even bytes
+
+
+@kernel
+def add_halos(
+    parts_pk: Array, origin_3: Array, rotation_33: Array, pinhole_4: Array, air_k: Array, depth_hw: F32, light_3hw: F32
+) -> None:
+    """Spread the light of glowing parts that are in view over their neighbourhood; haze spreads it further."""
+    if air_k[LAMPS] == 0.0:
+        return
+    height, width = depth_hw.shape
+    r = rotation_33
+    for p in range(parts_pk.shape[0]):
+        part = parts_pk[p]
+        if part[GLOW] < MIN_GLOW:
+            continue
+        x, y, z = part[CX] - origin_3[0], part[CY] - origin_3[1], part[CZ] - origin_3[2]
+        ahead = r[0, 2] * x + r[1, 2] * y + r[2, 2] * z
+        if not 1.0 < ahead < 150.0:
+            continue
+        u = pinhole_4[2] + pinhole_4[0] * (r[0, 0] * x + r[1, 0] * y + r[2, 0] * z) / ahead
+        v = pinhole_4[3] + pinhole_4[1] * (r[0, 1] * x + r[1, 1] * y + r[2, 1] * z) / ahead
+        if not (0.0 <= u < width and 0.0 <= v < height) or depth_hw[int(v), int(u)] < ahead - 0.35:
+            continue
+        spread = 1.0 + min(1.5, 40.0 * air_k[THICKNESS])
+        radius = min(18.0, max(2.0, HALO_M * spread * pinhole_4[0] / ahead))
+        light = HALO_LIGHT * part[GLOW] / (1.0 + ahead * air_k[THICKNESS])
+        for i in range(max(0, int(v - radius)), min(height, int(v + radius) + 2)):
+            for j in range(max(0, int(u - radius)), min(width, int(u + radius) + 2)):
+                square = ((j + 0.5 - u) ** 2 + (i + 0.5 - v) ** 2) / (radius * radius)
+                if square < 1.0:
+                    here = light * (1.0 - square) ** 3
+                    light_3hw[0, i, j] += here * part[RED]
+                    light_3hw[1, i, j] += here * part[GREEN]
+                    light_3hw[2, i, j] += here * part[BLUE]
+
+
+@kernel
+def add_veil(rotation_33: Array, pinhole_4: Array, air_k: Array, light_3hw: F32) -> None:
+    """Stray light of a sun that shines into the lens, all over the image."""
+    r, strength = rotation_33, VEIL * air_k[SUN_GLOW]
+    sx, sy, sz = air_k[SUN_X], air_k[SUN_Y], air_k[SUN_Z]
+    right = r[0, 0] * sx + r[1, 0] * sy + r[2, 0] * sz
+    down, ahead = r[0, 1] * sx + r[1, 1] * sy + r[2, 1] * sz, r[0, 2] * sx + r[1, 2] * sy + r[2, 2] * sz
+    for v in range(light_3hw.shape[1]):
+        b = (v + 0.5 - pinhole_4[3]) / pinhole_4[1]
+        for u in range(light_3hw.shape[2]):
+            a = (u + 0.5 - pinhole_4[2]) / pinhole_4[0]
+            cosine = max(0.0, (a * right + b * down + ahead) / np.sqrt(1.0 + a * a + b * b))
+            veil = strength * (cosine * cosine) * (cosine * cosine)
+            light_3hw[0, v, u] += veil
+            light_3hw[1, v, u] += 0.92 * veil
+            light_3hw[2, v, u] += 0.75 * veil
+
+
+@kernel
+def add_streaks(rain_mm_per_h: float, seed: int, light_3hw: F32) -> None:
+    """Drops that fall through the image while the shutter is open."""
+    height, width = light_3hw.shape[1], light_3hw.shape[2]
+    for n in range(int(STREAKS_PER_MM_PER_H * rain_mm_per_h * height / 128.0)):
+        u, v = noise(seed, n, 11) * width, noise(seed, n, 12) * height
+        length, lean = (0.03 + 0.09 * noise(seed, n, 13)) * height, 0.25 * (noise(seed, n, 14) - 0.5)
+        light = 14.0 + 26.0 * noise(seed, n, 15)
+        for k in range(int(length)):
+            i, j = int(v + k), int(u + lean * k)
+            if i < height and 0 <= j < width:
+                for channel in range(3):
+                    light_3hw[channel, i, j] += light * (1.0 - light_3hw[channel, i, j] / 400.0)
+
+
+@helper
+def flow(motion_6: Array, a: float, b: float, nearness: float) -> tuple[float, float]:
+    """How far the image of a thing that stands moves, in focal lengths; ``a``, ``b``: where it is seen, at distance 1.
+
+    Args:
+        motion_6: way of the camera while the shutter is open [m], and its turn [rad], in its own frame.
+        nearness: 1 / depth.
+    """
+    tx, ty, tz, wx, wy, wz = motion_6[0], motion_6[1], motion_6[2], motion_6[3], motion_6[4], motion_6[5]
+    x, y, z = -tx * nearness - (wy - wz * b), -ty * nearness - (wz * a - wx), -tz * nearness - (wx * b - wy * a)
+    return x - a * z, y - b * z
+
+
+@helper
+def _tap(light_3hw: F32, v: int, u: int, along_u: float, along_v: float, blurred_3hw: F32) -> None:
+    height, width = light_3hw.shape[1], light_3hw.shape[2]
+    taps = min(MOST_TAPS, max(2, int(1.5 + max(abs(along_u), abs(along_v)))))
+    red, green, blue = 0.0, 0.0, 0.0
+    for k in range(taps):
+        f = (k + 0.5) / taps - 0.5
+        i = min(height - 1, max(0, int(v + 0.5 + f * along_v)))
+        j = min(width - 1, max(0, int(u + 0.5 + f * along_u)))
+        red, green, blue = red + light_3hw[0, i, j], green + light_3hw[1, i, j], blue + light_3hw[2, i, j]
+    blurred_3hw[0, v, u], blurred_3hw[1, v, u], blurred_3hw[2, v, u] = red / taps, green / taps, blue / taps
+
+
+@kernel
+def blur(motion_6: Array, pinhole_4: Array, depth_hw: F32, light_3hw: F32, blurred_3hw: F32) -> None:
+    """Average of the light along each pixel's flow, where that is longer than LEAST_FLOW."""
+    height, width = depth_hw.shape
+    fx, fy, cx, cy = pinhole_4
+    along_2w = np.empty((2, width))
+    blurred_3hw[:] = light_3hw
+    for v in range(height):
+        for u in range(width):
+            along_u, along_v = flow(motion_6, (u + 0.5 - cx) * (1.0 / fx), (v + 0.5 - cy) * (1.0 / fy), 1.0 / depth_hw[v, u])
+            along_2w[0, u], along_2w[1, u] = fx * along_u, fy * along_v
+        for u in range(width):
+            if max(abs(along_2w[0, u]), abs(along_2w[1, u])) >= LEAST_FLOW:
+                _tap(light_3hw, v, u, along_2w[0, u], along_2w[1, u], blurred_3hw)
+
+
+@kernel
+def exposure_gain(light_3hw: F32) -> float:
+    """What an automatic exposure makes of an image: part of the way to an even grey."""
+    total, count = 0.0, 0
+    for v in range(2, light_3hw.shape[1], 4):
+        for u in range(2, light_3hw.shape[2], 4):
+            total += min(400.0, 0.3 * light_3hw[0, v, u] + 0.6 * light_3hw[1, v, u] + 0.1 * light_3hw[2, v, u])
+            count += 1
+    gain = (GREY / max(total / count, 1.0)) ** EVENNESS
+    return float(min(MOST_GAIN, max(LEAST_GAIN, gain)))
+
+
+@helper
+def _hash_row(seed: int, hashes_w: NDArray[np.uint32]) -> None:
+    """The hash of `solids.noise`, shortened, of a row's columns."""
+    begin = np.uint32(seed)
+    for u in range(hashes_w.shape[0]):
+        h = begin + np.uint32(u) * np.uint32(0x9E3779B1)
+        h = (h ^ (h >> np.uint32(15))) * np.uint32(0x2C1B3C6D)
+        h = (h ^ (h >> np.uint32(12))) * np.uint32(0x297A2D39)
+        hashes_w[u] = h ^ (h >> np.uint32(15))
+
+
+@kernel
+def develop(light_3hw: F32, gain: float, vignette: float, noise_std: float, seed: int, image_hw3: NDArray[np.uint8]) -> None:
+    """Expose: vignetting, a soft shoulder above KNEE, and noise that a hash of place and seed draws.
+
+    Args:
+        vignette: share of light that the corners lack.
+    """
+    height, width = light_3hw.shape[1], light_3hw.shape[2]
+    hashes, bytes_w = np.empty(width, np.uint32), np.empty(width, np.uint8)
+    grain, reach = np.float32(noise_std / BYTE_PAIR_STD), vignette / (height * height + width * width)
+    byte, even, room, zero, half = np.uint32(255), np.float32(255.0), WHITE - KNEE, np.float32(0.0), np.float32(0.5)
+    across_w = np.empty(width, np.float32)
+    for u in range(width):
+        across_w[u] = gain * reach * (2 * u + 1 - width) ** 2
+    for v in range(height):
+        _hash_row(int(noise(seed, v, 5) * 4294967295.0), hashes)
+        level = np.float32(gain * (1.0 - reach * (2 * v + 1 - height) ** 2))
+        for channel in range(3):
+            row, shift = light_3hw[channel, v], np.uint32(8 * channel)
+            for u in range(width):
+                value, h = row[u] * (level - across_w[u]), hashes[u]
+                over = max(value - KNEE, zero)
+                value = min(value, KNEE) + room * over / (over + room)
+                value += grain * (np.float32(np.int32((h >> shift & byte) + (h >> np.uint32(24)))) - even)
+                bytes_w[u] = np.uint8(np.int32(min(max(value + half, zero), even)))
+            for u in range(width):
+                image_hw3[v, u, channel] = bytes_w[u]
