@@ -139,7 +139,7 @@ def _show(args: argparse.Namespace) -> int:
     run = WorldRun(args.seed, args.kind, args.condition, rig, threads=os.cpu_count() or 1)
     try:
         tick = round(10 * args.at)
-        (moment,) = run.drive(tick + 1, tick)
+        moment = next(run.drive(tick + 1, tick))  # the world stays at this moment, which the truth is asked for below
         picture_hw3 = draw_frame(_snapshot(run, moment, rig))
     finally:
         run.close()
