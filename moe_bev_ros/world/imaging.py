@@ -13,7 +13,7 @@ from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.world.parts import BLUE, CX, CY, CZ, GLOW, GREEN, RED
 from moe_bev_ros.world.solids import F32, helper, kernel, noise
 from moe_bev_ros.world.weather import GLOW as SUN_GLOW
-from moe_bev_ros.world.weather import LAMPS, SUN_X, SUN_Y, SUN_Z, THICKNESS
+from moe_bev_ros.world.weather import HORIZON_R, LAMPS, SUN_X, SUN_Y, SUN_Z, THICKNESS
 
 HALO_M, HALO_LIGHT, MIN_GLOW = 0.3, 0.5, 0.5
 VEIL = 0.35
@@ -78,13 +78,13 @@ def add_veil(rotation_33: Array, pinhole_4: Array, air_k: Array, light_3hw: F32)
 
 
 @kernel
-def add_streaks(rain_mm_per_h: float, seed: int, light_3hw: F32) -> None:
-    """Drops that fall through the image while the shutter is open."""
+def add_streaks(rain_mm_per_h: float, air_k: Array, seed: int, light_3hw: F32) -> None:
+    """Drops that fall through the image while the shutter is open, lit by the sky."""
     height, width = light_3hw.shape[1], light_3hw.shape[2]
     for n in range(int(STREAKS_PER_MM_PER_H * rain_mm_per_h * height / 128.0)):
         u, v = noise(seed, n, 11) * width, noise(seed, n, 12) * height
         length, lean = (0.03 + 0.09 * noise(seed, n, 13)) * height, 0.25 * (noise(seed, n, 14) - 0.5)
-        light = 14.0 + 26.0 * noise(seed, n, 15)
+        light = (10.0 + air_k[HORIZON_R]) * (0.08 + 0.16 * noise(seed, n, 15))
         for k in range(int(length)):
             i, j = int(v + k), int(u + lean * k)
             if i < height and 0 <= j < width:

@@ -31,7 +31,7 @@ from moe_bev_ros.world.weather import LOW_SUN_RAD, WET, air_row, lidar_weather
 
 SHADOW_CELL_M, LAMPLIGHT_CELL_M = 0.2, 0.5
 MAX_ACTOR_SPEED_MPS = 15.0
-_View = tuple[Array, Array, Array]  # place and rotation of a camera in map; fx, fy, cx, cy [pixels]
+View = tuple[Array, Array, Array]  # place and rotation of a camera in map; fx, fy, cx, cy [pixels]
 SHARE_WIDTH = 352  # columns of the images in which visible shares are counted
 
 
@@ -54,7 +54,7 @@ class Sensed:
 
 
 @dataclass(frozen=True)
-class _Instant:
+class Instant:
     """A scene as the kernels read it.
 
     Attributes:
@@ -73,9 +73,22 @@ class _Instant:
 
     @property
     def motion_6(self) -> Array:
+        """How base_link moves and turns, see above."""
         before, now, dt = self.poses_k44[-2], self.poses_k44[-1], self.times_k[-1] - self.times_k[-2]
         turn = now[:3, :3].T @ (now[:3, :3] - before[:3, :3]) / dt
         return np.array([*(now[:3, :3].T @ (now[:3, 3] - before[:3, 3]) / dt), turn[2, 1], turn[0, 2], turn[1, 0]])
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """When and whither a LiDAR fires; see `lidar.cast_sweep`."""
+
+    firings_c10: Array
+    tangents_b: NDArray[np.float32]
+    rotation_33: Array
+    slack_m: float
+    slack_rad: float
+    limits: LidarLimits
 
 
 @dataclass(frozen=True)
@@ -97,10 +110,10 @@ class SensorSuite:
 
     def __init__(self, rig: Rig, ground: Ground, props: Sequence[Prop], condition: Condition, threads: int = 2) -> None:
         self.rig = rig
-        self._condition, self._air_k = condition, air_row(condition)
+        self.condition, self.air_k = condition, air_row(condition)
         self._terrain = ground.terrain
         self._tables = PartTables(props, ground.terrain)
-        self._maps = self._static_maps(ground, props)
+        self.maps = self._static_maps(ground, props)
         self._tangents_b = np.tan(np.array(rig.lidar.elevations_rad)).astype(np.float32)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix='sensors')
         cameras = [camera.model(rig.image_width, rig.image_height) for camera in rig.cameras]
@@ -122,7 +135,7 @@ class SensorSuite:
             seed: of this frame's noise.
         """
         rig = self.rig
-        instant = self._instant(scene, history_k4)
+        instant = self.instant(scene, history_k4)
         sweep = self._pool.submit(self._sweep, scene, instant, history_k4, seed)
         self._light(scene, instant)
         shape = (len(rig.cameras), rig.image_height, rig.image_width)
@@ -159,7 +172,7 @@ class SensorSuite:
     ) -> None:  # fmt: skip
         """Add one camera's pixels; a fisheye's are counted in the views that it is made from."""
         height, width = depth_hw.shape
-        origin_3, rotation_33, pinhole_4 = self._view(map_se3_base_link, index, width, height)
+        origin_3, rotation_33, pinhole_4 = self.view(map_se3_base_link, index, width, height)
         lens_map = self._lens_maps[index]
         if lens_map is None:
             self._cast(parts_pk, (origin_3, rotation_33, pinhole_4), depth_hw, ids_hw)
@@ -181,8 +194,8 @@ class SensorSuite:
             return np.array([*ground.origin_xy_m, cell_m])
 
         static_hw, lit_hw = empty(SHADOW_CELL_M), empty(LAMPLIGHT_CELL_M)
-        cast_shadows(self._tables.static_pk, self._condition.sun_direction_3, static_hw, frame(SHADOW_CELL_M))
-        if self._condition.headlights:
+        cast_shadows(self._tables.static_pk, self.condition.sun_direction_3, static_hw, frame(SHADOW_CELL_M))
+        if self.condition.headlights:
             cast_lamplight(street_lamps(props), lit_hw, frame(LAMPLIGHT_CELL_M))
         terrain = ground.terrain
         return GroundMaps(
@@ -199,49 +212,55 @@ class SensorSuite:
             heights_3=np.array([*terrain.origin_xy_m, terrain.cell_m]),
         )
 
+    @property
+    def static_pk(self) -> Array:
+        """(P, K) solids of the props, with which every instant's begin."""
+        return self._tables.static_pk
+
     def _parts(self, scene: Scene) -> tuple[Array, NDArray[np.int64]]:
         actors_pk, actor_p = self._tables.actors(scene.actors)
         parts_pk = np.concatenate([self._tables.static_pk, self._tables.lights(scene.lights), actors_pk])
         return parts_pk, np.concatenate([np.full(len(parts_pk) - len(actor_p), -1), actor_p])
 
-    def _instant(self, scene: Scene, history_k4: Array) -> _Instant:
+    def instant(self, scene: Scene, history_k4: Array) -> Instant:
+        """Flatten a scene; see `sense`. Light of what moves is not yet in the maps."""
         parts_pk, actor_p = self._parts(scene)
-        lit_hw = self._maps.lit_hw.copy() if self._condition.headlights else self._maps.lit_hw
-        maps = self._maps._replace(shadow_hw=self._maps.static_hw.copy(), lit_hw=lit_hw)
+        lit_hw = self.maps.lit_hw.copy() if self.condition.headlights else self.maps.lit_hw
+        maps = self.maps._replace(shadow_hw=self.maps.static_hw.copy(), lit_hw=lit_hw)
         poses_k44 = np.stack([self._terrain.pose(x, y, yaw) for x, y, yaw in history_k4[:, 1:]])
-        return _Instant(parts_pk, actor_p, int((actor_p < 0).sum()), maps, history_k4[:, 0], poses_k44)
+        return Instant(parts_pk, actor_p, int((actor_p < 0).sum()), maps, history_k4[:, 0], poses_k44)
 
-    def _light(self, scene: Scene, instant: _Instant) -> None:
+    def _light(self, scene: Scene, instant: Instant) -> None:
         """Draw the shadows and headlights of what moves into this instant's maps."""
         maps = instant.maps
         cast_shadows(
-            instant.parts_pk[len(self._tables.static_pk) :], self._condition.sun_direction_3, maps.shadow_hw, maps.shadow_3
+            instant.parts_pk[len(self._tables.static_pk) :], self.condition.sun_direction_3, maps.shadow_hw, maps.shadow_3
         )
-        if self._condition.headlights:
+        if self.condition.headlights:
             cast_lamplight(headlights(scene.actors, instant.poses_k44[-1]), maps.lit_hw, maps.lit_3)
 
-    def _view(self, map_se3_base_link: Array, index: int, width: int, height: int) -> _View:
+    def view(self, map_se3_base_link: Array, index: int, width: int, height: int) -> View:
         """Place and rotation of a camera in map, and fx, fy, cx, cy."""
         camera = self.rig.cameras[index]
         pose, k = map_se3_base_link @ camera.base_link_se3_camera, camera.intrinsics_33(width, height)
         return pose[:3, 3].copy(), pose[:3, :3].copy(), np.array([k[0, 0], k[1, 1], k[0, 2], k[1, 2]])
 
-    def _cast(self, parts_pk: Array, view: _View, depth_hw: NDArray[np.float32], ids_hw: NDArray[np.int32]) -> None:
-        cast_ground(*view, self._maps.flat, self._maps.heights_hw, self._maps.heights_3, depth_hw)
+    def _cast(self, parts_pk: Array, view: View, depth_hw: NDArray[np.float32], ids_hw: NDArray[np.int32]) -> None:
+        cast_ground(*view, self.maps.flat, self.maps.heights_hw, self.maps.heights_3, depth_hw)
         cast_parts(parts_pk, *view, depth_hw, ids_hw)
 
     def _image(
-        self, instant: _Instant, index: int, seed: int, depth_hw: NDArray[np.float32], image_hw3: NDArray[np.uint8]
+        self, instant: Instant, index: int, seed: int, depth_hw: NDArray[np.float32], image_hw3: NDArray[np.uint8]
     ) -> None:
         """Draw a camera; a fisheye from several views, exposed alike."""
         height, width = depth_hw.shape
-        origin_3, rotation_33, pinhole_4 = self._view(instant.poses_k44[-1], index, width, height)
+        origin_3, rotation_33, pinhole_4 = self.view(instant.poses_k44[-1], index, width, height)
         lens_map, scratch = self._lens_maps[index], self._scratch.get()
         if lens_map is None:
             view = (origin_3, rotation_33, pinhole_4)
             light_3hw = self._look(instant, index, seed, view, depth_hw, scratch.ids_hw, scratch)
             gain = imaging.exposure_gain(light_3hw)
-            imaging.develop(light_3hw, gain, imaging.VIGNETTE, self._condition.noise, seed, image_hw3)
+            imaging.develop(light_3hw, gain, imaging.VIGNETTE, self.condition.noise, seed, image_hw3)
         else:
             gains: list[float] = []
 
@@ -251,17 +270,17 @@ class SensorSuite:
                 view = (origin_3, np.ascontiguousarray(rotation_33 @ face.camera_rotation_face_33), face.pinhole_4)
                 light_3hw = self._look(instant, index, seed, view, depth_hw, ids_hw, _Scratch.of_size(*depth_hw.shape))
                 gains.append(imaging.exposure_gain(light_3hw))
-                imaging.develop(light_3hw, gains[0], 0.0, self._condition.noise, seed + len(gains), image_hw3)
+                imaging.develop(light_3hw, gains[0], 0.0, self.condition.noise, seed + len(gains), image_hw3)
 
             lens_map.render(draw, depth_hw, scratch.ids_hw, image_hw3)
         self._scratch.put(scratch)
 
     def _look(
-        self, instant: _Instant, index: int, seed: int, view: _View, depth_hw: NDArray[np.float32],
+        self, instant: Instant, index: int, seed: int, view: View, depth_hw: NDArray[np.float32],
         ids_hw: NDArray[np.int32], scratch: _Scratch,
     ) -> NDArray[np.float32]:  # fmt: skip
         """Light that a pinhole view collects while the shutter is open."""
-        condition, air_k, light_3hw = self._condition, self._air_k, scratch.light_3hw
+        condition, air_k, light_3hw = self.condition, self.air_k, scratch.light_3hw
         self._cast(instant.parts_pk, view, depth_hw, ids_hw)
         shade_image(instant.parts_pk, instant.num_static, *view, air_k, instant.maps, depth_hw, ids_hw, light_3hw)
         imaging.add_halos(instant.parts_pk, *view, air_k, depth_hw, light_3hw)
@@ -269,38 +288,50 @@ class SensorSuite:
         if low and not in_shadow(instant.maps.shadow_hw, instant.maps.shadow_3, *view[0][:2]):
             imaging.add_veil(view[1], view[2], air_k, light_3hw)
         if condition.rain_mm_per_h > 0.0:
-            imaging.add_streaks(condition.rain_mm_per_h, seed, light_3hw)
-        mount_se3_view = self.rig.cameras[index].base_link_se3_camera.copy()
-        mount_se3_view[:3, :3] = instant.poses_k44[-1][:3, :3].T @ view[1]
-        moved_6 = _seen_from(mount_se3_view, instant.motion_6) * condition.exposure_s
-        if np.abs(moved_6).max() * view[2][0] <= imaging.LEAST_FLOW:
+            imaging.add_streaks(condition.rain_mm_per_h, air_k, seed, light_3hw)
+        moved_6 = self.shutter_motion(instant, index, view)
+        if not moved_6.any():
             return light_3hw
         imaging.blur(moved_6, view[2], depth_hw, light_3hw, scratch.blurred_3hw)
         return scratch.blurred_3hw
 
-    def _sweep(
-        self, scene: Scene, instant: _Instant, history_k4: Array, seed: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        lidar, parts_pk = self.rig.lidar, instant.parts_pk
-        firings_c10 = self._firings(instant)
-        shape = (lidar.num_azimuths, len(lidar.elevations_rad))
-        floor_cb, ids_cb = np.empty(shape, np.float32), np.empty(shape, np.int32)
+    def shutter_motion(self, instant: Instant, index: int, view: View) -> Array:
+        """(6,) way and turn of a view of a camera while its shutter is open, in its own frame; 0 where too little to blur."""
+        mount_se3_view = self.rig.cameras[index].base_link_se3_camera.copy()
+        mount_se3_view[:3, :3] = instant.poses_k44[-1][:3, :3].T @ view[1]
+        moved_6 = _seen_from(mount_se3_view, instant.motion_6) * self.condition.exposure_s
+        return moved_6 if np.abs(moved_6).max() * view[2][0] > imaging.LEAST_FLOW else np.zeros(6)
+
+    def sweep_plan(self, instant: Instant, history_k4: Array) -> SweepPlan:
+        """How the LiDAR turns up to an instant."""
+        lidar = self.rig.lidar
         travelled = np.abs(history_k4[:, 1:] - history_k4[-1, 1:]).max(axis=0)
-        slack_m = float(np.hypot(travelled[0], travelled[1])) + MAX_ACTOR_SPEED_MPS * lidar.period_s
-        slack_rad = float(travelled[2]) + 0.02
-        rotation_33 = (instant.poses_k44[-1] @ lidar.base_link_se3_lidar)[:3, :3].copy()
-        beams = (firings_c10, self._tangents_b)
-        cast_sweep(parts_pk, *beams, instant.maps, rotation_33, slack_m, slack_rad, lidar.range_m, floor_cb, ids_cb)
-        limits = LidarLimits(
-            lidar.range_m, lidar.range_noise_m, lidar.dropout, *lidar_weather(self._condition), float(self._air_k[WET])
+        return SweepPlan(
+            firings_c10=self._firings(instant),
+            tangents_b=self._tangents_b,
+            rotation_33=(instant.poses_k44[-1] @ lidar.base_link_se3_lidar)[:3, :3].copy(),
+            slack_m=float(np.hypot(travelled[0], travelled[1])) + MAX_ACTOR_SPEED_MPS * lidar.period_s,
+            slack_rad=float(travelled[2]) + 0.02,
+            limits=LidarLimits(
+                lidar.range_m, lidar.range_noise_m, lidar.dropout, *lidar_weather(self.condition), float(self.air_k[WET])
+            ),
         )
+
+    def _sweep(
+        self, scene: Scene, instant: Instant, history_k4: Array, seed: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        plan, parts_pk = self.sweep_plan(instant, history_k4), instant.parts_pk
+        shape = (len(plan.firings_c10), len(plan.tangents_b))
+        floor_cb, ids_cb = np.empty(shape, np.float32), np.empty(shape, np.int32)
+        beams, slack = (plan.firings_c10, plan.tangents_b), (plan.slack_m, plan.slack_rad)
+        cast_sweep(parts_pk, *beams, instant.maps, plan.rotation_33, *slack, plan.limits.range_m, floor_cb, ids_cb)
         tracks = np.array([*(actor.track_id for actor in scene.actors), 0], np.int64)
         points_n6, owners_n = np.empty((floor_cb.size, 6), np.float32), np.empty(floor_cb.size, np.int64)
-        found = (floor_cb, ids_cb, instant.maps, limits, seed, points_n6, owners_n)
+        found = (floor_cb, ids_cb, instant.maps, plan.limits, seed, points_n6, owners_n)
         count = collect_points(parts_pk, tracks[instant.actor_p], *beams, *found)
         return points_n6[:count], owners_n[:count]
 
-    def _firings(self, instant: _Instant) -> Array:
+    def _firings(self, instant: Instant) -> Array:
         """(C, 10) rows of the `lidar` kernels: the sensor's place and directions at each firing of the sweep."""
         lidar = self.rig.lidar
         turn_c = (np.arange(lidar.num_azimuths) + 0.5) / lidar.num_azimuths

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from moe_bev_ros.core.objects import Label
 from moe_bev_ros.core.traffic_light import LightState
-from moe_bev_ros.world.conditions import Condition
-from moe_bev_ros.world.ground import paint_ground
+from moe_bev_ros.world.conditions import Condition, draw_condition
+from moe_bev_ros.world.ground import Ground, paint_ground
 from moe_bev_ros.world.layouts import LAYOUTS
 from moe_bev_ros.world.rig import Rig
 from moe_bev_ros.world.scene import Actor, Body, Part, Prop, Scene, Shape, Signal
-from moe_bev_ros.world.sensors import SensorSuite
+from moe_bev_ros.world.sensors import Sensed, SensorSuite
 from moe_bev_ros.world.styles import GROUND_PALETTES
 from moe_bev_ros.world.terrain import Terrain
 
 RNG = np.random.default_rng(0)
 GROUND = paint_ground(LAYOUTS['street'](RNG).network, Terrain.flat(), GROUND_PALETTES['suburb'], RNG)
 STILL = np.array([[-0.1, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+RIG = Rig()
 RED_BOX = Body(Label.CAR, (2.0, 4.0, 3.0), (Part((0.0, 0.0, 1.5), (2.0, 4.0, 3.0), (230, 20, 20), 0.8),))
 
 
-def sense(*actors: Actor, history=STILL, props: tuple[Prop, ...] = (), lights: tuple[Signal, ...] = (), seed: int = 1):
-    scene = Scene(actors, props, lights, Condition(sun_azimuth_rad=np.pi, sun_elevation_rad=0.7))
-    suite = SensorSuite(Rig(), GROUND, props, scene.condition)
+DAY = Condition(sun_azimuth_rad=np.pi, sun_elevation_rad=0.7)
+
+
+def sense(
+    *actors: Actor, history=STILL, props: tuple[Prop, ...] = (), lights: tuple[Signal, ...] = (), seed: int = 1,
+    condition: Condition = DAY, ground: Ground = GROUND, rig: Rig = RIG,
+) -> Sensed:  # fmt: skip
+    scene = Scene(actors, props, lights, condition)
+    suite = SensorSuite(rig, ground, props, condition)
     try:
         return suite.sense(scene, history, seed)
     finally:
@@ -122,3 +131,101 @@ def test_culling_loses_no_pixel_and_no_beam(shape):
         points = sense(Actor(1, body, *at, 0.0), history=history).points_n6
         counts.append(int((points[:, 2] > -1.7).sum()))
     assert max(counts) - min(counts) < 0.08 * max(counts) + 8
+
+
+SLOPE = 0.06
+
+
+def on_a_slope() -> Ground:
+    """The street's ground, rising along x."""
+    x, y = np.meshgrid(np.arange(-300.0, 300.0, 4.0), np.arange(-300.0, 300.0, 4.0))
+    return replace(GROUND, terrain=Terrain((SLOPE * x + 0.0 * y).astype(np.float32), (-300.0, -300.0), 4.0))
+
+
+def test_on_an_even_slope_the_ground_is_as_far_away_as_on_the_flat():
+    flat, sloping = sense().depth_nhw[[0, 1, 3]], sense(ground=on_a_slope()).depth_nhw[[0, 1, 3]]
+    near = (flat < 60.0) & (sloping < 1000.0)
+    assert near.sum() > 40_000
+    assert np.abs(sloping - flat)[near].max() < 0.01
+
+
+def test_from_level_ground_a_slope_ahead_is_met_where_it_rises():
+    heights = np.tile(np.maximum(0.0, SLOPE * np.arange(-20.0, 300.0, 4.0)), (100, 1)).astype(np.float32)
+    ground = replace(GROUND, terrain=Terrain(heights, (-20.0, -200.0), 4.0))
+    depth = sense(ground=replace(ground, terrain=replace(ground.terrain, origin_xy_m=(-4.0, -200.0)))).depth_nhw[0, :, 176]
+    focal = RIG.cameras[0].intrinsics_33(352, 128)[1, 1]
+    row = 70
+    down = (row + 0.5 - 64) / focal  # 1.5 - down d = SLOPE (1.7 + d - 16)
+    assert depth[row] == pytest.approx((1.5 + SLOPE * (16.0 - 1.7)) / (down + SLOPE), abs=0.01)
+
+
+def test_things_stand_on_the_slope():
+    sensed = sense(Actor(1, RED_BOX, 20.0, 0.0, 0.0), ground=on_a_slope())
+    on_it = sensed.points_n6[sensed.owners_n == 1]
+    up = np.array([-SLOPE, 0.0, 1.0]) / np.hypot(1.0, SLOPE)
+    along = np.array([1.0, 0.0, SLOPE]) / np.hypot(1.0, SLOPE)
+    in_map_x = (on_it[:, 0] + 0.94) * along[0] + (on_it[:, 2] + 1.84) * up[0]
+    assert len(on_it) > 60
+    assert in_map_x == pytest.approx(19.0, abs=0.12)
+
+
+def test_points_know_whose_they_are():
+    sensed = sense(Actor(7, RED_BOX, 20.0, 0.0, 0.0), Actor(9, RED_BOX, 0.0, 12.0, 0.0))
+    for track_id, (x, y) in {7: (19.06, 0.0), 9: (-0.94, 11.0)}.items():
+        places = sensed.points_n6[sensed.owners_n == track_id, :2]
+        assert len(places) > 30
+        assert np.abs(places - (x, y)).max() < 3.2
+    assert set(np.unique(sensed.owners_n)) == {0, 7, 9}
+
+
+def test_half_a_box_behind_another_is_half_seen():
+    front = Body(Label.CAR, (1.0, 4.0, 3.0), (Part((0.0, 0.0, 2.0), (1.0, 4.0, 4.0), (9, 9, 9)),))
+    parts = tuple(Part((x, 0.0, 1.0), (0.5, 2.0, 1.0), (9, 9, 9)) for x in (0.0, 0.4))
+    behind = Body(Label.CAR, (1.0, 2.0, 2.0), parts)
+    scene = Scene((Actor(1, front, 11.0, -2.0, 0.0), Actor(2, behind, 14.0, 0.0, 0.0), Actor(3, behind, 0.0, 0.0, 0.0)), (), ())
+    suite = SensorSuite(Rig(cameras=RIG.cameras[:1]), GROUND, (), scene.condition)
+    shares = suite.visible_shares(scene, np.eye(4))
+    suite.close()
+    assert shares[1] == 1.0
+    assert shares[2] == pytest.approx(0.5, abs=0.04)
+    assert 3 not in shares
+
+
+def test_night_is_darker_than_day_and_lamps_light_the_way():
+    day, night = (
+        sense(condition=c).images_nhw3.astype(float) for c in (DAY, draw_condition('night', np.random.default_rng(0)))
+    )
+    assert night.mean() < 0.5 * day.mean()
+    ahead, behind = night[0, 85:110, 120:230].mean(), night[3, 85:110, 120:230].mean()
+    assert ahead > 1.5 * behind
+
+
+def test_fog_hides_what_is_far_and_takes_far_points():
+    fog = replace(draw_condition('fog', np.random.default_rng(0)), visibility_m=30.0)
+    wall = Actor(
+        1, Body(Label.TRUCK, (1.0, 20.0, 8.0), (Part((0.0, 0.0, 4.0), (1.0, 20.0, 8.0), (20, 20, 20)),)), 60.0, 0.0, 0.0
+    )
+    clear, thick = (sense(wall, condition=c) for c in (DAY, fog))
+    contrast = [abs(s.images_nhw3[0, 10, 176].astype(float) - s.images_nhw3[0, 58, 176]).mean() for s in (clear, thick)]
+    assert contrast[1] < 0.4 * contrast[0]
+    far, near = ([(low < np.hypot(s.points_n6[:, 0], s.points_n6[:, 1])).sum() for s in (clear, thick)] for low in (30.0, 0.0))
+    assert far[1] < 0.4 * far[0]
+    assert near[1] > 0.6 * near[0]
+
+
+def test_rain_wets_the_ground_and_gives_points_from_drops():
+    rain = replace(draw_condition('rain', np.random.default_rng(0)), rain_mm_per_h=20.0)
+    dry, wet = sense(), sense(condition=rain)
+    high = [(s.points_n6[:, 2] > -1.5).sum() for s in (dry, wet)]
+    assert high[0] == 0
+    assert high[1] > 30
+    assert len(wet.points_n6) < len(dry.points_n6)
+
+
+def test_motion_blurs_what_is_near():
+    moving = np.array([[-0.1, -2.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    still, blurred = (
+        sense(history=h, condition=replace(DAY, exposure_s=0.02, noise=0.0)).images_nhw3[4].astype(float) for h in (STILL, moving)
+    )
+    rough = [np.abs(np.diff(image[100:], axis=1)).mean() for image in (still, blurred)]
+    assert rough[1] < 0.8 * rough[0]
