@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--keyframes-only', action='store_true', help='2 frames a second, as nuScenes alone would give')
     parser.add_argument('--tracking', action='store_true', help='AMOTA and its like too, which is slow')
     parser.add_argument('--through-ros', action='store_true', help='play the scenes through the nodes too, and compare')
-    parser.add_argument('--rate', type=float, default=1.0, help='speed of playing with --through-ros; default %(default)s')
+    parser.add_argument('--rate', type=float, default=0.5, help='speed of playing with --through-ros; default %(default)s')
     parser.add_argument('--resamples', type=int, default=RESAMPLES, metavar='N', help='for the intervals; default %(default)s')
     parser.add_argument('--json', type=Path, metavar='F', help='write the figures to this file')
     parser.add_argument('--out', type=Path, metavar='DIR', help='write report.html to this folder; it may show recorded data')

@@ -22,7 +22,7 @@ from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.evaluation.detection import ERRORS
 
 Ints = NDArray[np.int64]
-NUM_RECALLS = 101  # DetectionMetricData.nelem
+RECALLS = np.linspace(0, 1, 101)  # as DetectionMetricData
 NO_ERROR = {'traffic_cone': ('attr_err', 'vel_err', 'orient_err'), 'barrier': ('attr_err', 'vel_err')}  # as in DetectionEval
 
 
@@ -84,6 +84,14 @@ class DetectionTable:
                 value = calc_tp(curves[at_errors], config.min_recall, error) if known else np.nan
                 metrics.add_label_tp(name, error, value)
         return metrics
+
+    def only(self, scenes: Sequence[int]) -> DetectionTable:
+        """The table of some scenes, in their order."""
+        index_s = np.full(self.num_scenes, -1, np.int64)
+        index_s[np.asarray(scenes, np.int64)] = np.arange(len(scenes))
+        at_errors = self.config.dist_ths.index(self.config.dist_th_tp)
+        classes = {name: _only(matches, index_s, at_errors) for name, matches in self.classes.items()}
+        return DetectionTable(self.config, len(scenes), classes)
 
     def figures(self, times_s: Ints | None = None, *, absent_count: bool = True) -> Array:
         """(2,) NDS and mean AP of a choice of scenes; NaN where nothing is annotated."""
@@ -180,6 +188,15 @@ def _errors(pairs: Sequence[tuple[Any, Any]], name: str) -> Array:
     return np.array(rows, float).reshape(-1, len(ERRORS)).T
 
 
+def _only(matches: ClassMatches, index_s: Ints, at_errors: int) -> ClassMatches:
+    kept_n = index_s[matches.scene_n] >= 0
+    kept_m = kept_n[matches.is_hit_dn[at_errors]]
+    num_truth_s = np.zeros(int((index_s >= 0).sum()), np.int64)
+    num_truth_s[index_s[index_s >= 0]] = matches.num_truth_s[index_s >= 0]
+    parts = (matches.scores_n[kept_n], matches.is_hit_dn[:, kept_n], matches.errors_em[:, kept_m])
+    return ClassMatches(index_s[matches.scene_n[kept_n]], *parts, num_truth_s)
+
+
 @dataclass(frozen=True)
 class _Curve:
     """What ``calc_ap`` and ``calc_tp`` ask of a DetectionMetricData, with which it shares its names; 101 values each."""
@@ -197,26 +214,26 @@ def _curves(matches: ClassMatches, times_s: Ints, at_errors: int) -> list[_Curve
     """One for each distance; errors only at the one for errors."""
     index_n = np.repeat(np.arange(len(matches.scene_n)), times_s[matches.scene_n])
     num_truth, scores_n = int(matches.num_truth_s @ times_s), matches.scores_n[index_n]
-    curves = []
+    ranks_n, curves = np.arange(1.0, len(index_n) + 1), []
     for row, is_hit_n in enumerate(matches.is_hit_dn):
         errors_em = None
         if row == at_errors:
             place_n = np.cumsum(is_hit_n) - 1
             errors_em = matches.errors_em[:, place_n[index_n[is_hit_n[index_n]]]]
-        curves.append(_curve(is_hit_n[index_n], scores_n, num_truth, errors_em))
+        curves.append(_curve(is_hit_n[index_n], scores_n, ranks_n, num_truth, errors_em))
     return curves
 
 
-def _curve(is_hit_n: NDArray[np.bool_], scores_n: Array, num_truth: int, errors_em: Array | None) -> _Curve:
+def _curve(is_hit_n: NDArray[np.bool_], scores_n: Array, ranks_n: Array, num_truth: int, errors_em: Array | None) -> _Curve:
     """As the second half of the devkit's ``accumulate``."""
     if not num_truth or not is_hit_n.any():
-        return _Curve(np.zeros(NUM_RECALLS))
-    hits_n = np.cumsum(is_hit_n).astype(float)
-    recalls, recall_n = np.linspace(0, 1, NUM_RECALLS), hits_n / num_truth
-    precisions = np.interp(recalls, recall_n, hits_n / np.arange(1, len(hits_n) + 1), right=0)
+        return _Curve(np.zeros(len(RECALLS)))
+    hits_n = np.cumsum(is_hit_n, dtype=float)
+    recall_n = hits_n / num_truth
+    precisions = np.interp(RECALLS, recall_n, hits_n / ranks_n, right=0)
     if errors_em is None:
         return _Curve(precisions)
-    scores = np.interp(recalls, recall_n, scores_n, right=0)
+    scores = np.interp(RECALLS, recall_n, scores_n, right=0)
     hit_scores = scores_n[is_hit_n][::-1]
     errors = [np.interp(scores[::-1], hit_scores, _running_mean(values_m)[::-1])[::-1] for values_m in errors_em]
     achieved = np.nonzero(scores)[0]

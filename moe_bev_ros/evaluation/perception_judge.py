@@ -178,7 +178,7 @@ def _strata(
         for prefix, boxes in (('', detections), ('published_', published)):
             if boxes is not None:
                 table = boxes.table if distance_bin is None else boxes.distance_tables[distance_bin]
-                chosen = intervals(_here(table), scenes, len(seen), resamples)
+                chosen = intervals(_here(table.only(scenes)), range(len(scenes)), len(scenes), resamples)
                 result |= {prefix + name: interval.as_dict() for name, interval in zip(FIGURES, chosen)}
         chosen = intervals(tally_figures(tallies, names, distance_bin), scenes, len(seen), resamples)
         return result | {name: interval.as_dict() for name, interval in zip(names, chosen)}

@@ -49,7 +49,7 @@ BLOCKS: dict[str, Block] = {
     'realism': Block('realism.json', 'moe-bev evaluate realism --data DIR --json results/realism.json', results_tables.realism),
     'world_test': Block(
         'world_test.json',
-        'moe-bev world stats DIR --split world_test --json results/world_test.json',
+        'moe-bev world stats --data DIR --split world_test --json results/world_test.json',
         results_tables.world_test,
     ),
     'bench_world': Block(

@@ -90,6 +90,9 @@ def world_test(files: Files) -> str:
     """What the frozen split holds."""
     facts = files['world_test']
     rows = [(title, number(facts[name])) for name, title in WORLD_ROWS.items() if name in facts]
+    for trait in ('kind', 'condition', 'style'):
+        counts = facts.get(f'scenes_per_{trait}', {})
+        rows += [(f'scenes by {trait}', ', '.join(f'{name} {count}' for name, count in counts.items()))] if counts else []
     whole = Table('Test split', ('fact', 'value'), tuple(rows)).markdown()
     boxes = [(name, str(count), str(facts['scored_boxes'].get(name, 0))) for name, count in facts['boxes'].items()]
     classes = Table('Boxes', ('class', 'boxes in range', 'with a point'), tuple(boxes)).markdown()
@@ -119,7 +122,7 @@ DRIVE_COLUMNS = {
     'latency_ms': 'latency ms',
 }
 WORLD_ROWS = {
-    'generator_hash': 'hash of the generator',
+    'scenario_hash': 'hash of all scenarios',
     'scenes': 'scenes',
     'frames': 'keyframes',
     'boxes_per_frame': 'boxes in range a frame',

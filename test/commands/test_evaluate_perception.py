@@ -1,7 +1,6 @@
 import json
 import shutil
 
-import numpy as np
 import pytest
 from evaluation.small_tree import write_tree
 
@@ -15,10 +14,6 @@ from moe_bev_ros.commands.perceive_through_ros import own_domain
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp('small') / 'tree'
     write_tree(root, num_scenes=3)
-    for path in (root / 'samples' / 'LIDAR_TOP').iterdir():  # something for the engine: a van's front, where a car is annotated
-        y, z = np.meshgrid(np.linspace(-19.0, -17.0, 21), np.linspace(-1.5, 0.5, 11))
-        wall = np.column_stack([np.full(y.size, 8.0), y.ravel() - 2.0, z.ravel() + 2.0, *np.full((2, y.size), 30.0)])
-        path.write_bytes(wall.astype(np.float32).tobytes())
     return root
 
 
@@ -86,8 +81,9 @@ def test_two_runs_get_two_domains():
 @pytest.mark.timeout(300)
 def test_the_nodes_publish_what_one_process_publishes(root, tmp_path):
     figures, out = tmp_path / 'p.json', tmp_path / 'out'
-    how = ('--through-ros', '--rate', '0.5', '--scenes', '1', '--json', str(figures), '--out', str(out))
+    how = ('--through-ros', '--rate', '0.25', '--scenes', '1', '--json', str(figures), '--out', str(out))
     assert evaluate(root, *how) == 0
     ros = json.loads(figures.read_text())['through_ros']
+    assert ros['nds'] > 0.05
     assert abs(ros['nds_difference']) <= 0.002
-    assert ros['frames']['in'] == 71
+    assert (ros['frames']['in'], ros['frames']['lost']) == (71, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from moe_bev_ros.core.objects import Detections, Label
-from moe_bev_ros.core.se3 import se3_from_xy_yaw
+from moe_bev_ros.core.se3 import inverse, se3_from_xy_yaw, transform_points
 from moe_bev_ros.datasets.frames_to_tree import blank_map
 from moe_bev_ros.datasets.nuscenes_tables import CATEGORY_OF_LABEL, LIDAR, Annotation, SceneRows
 from moe_bev_ros.datasets.nuscenes_tree import open_tree
@@ -57,13 +57,27 @@ def _write_scene(writer, name, scene, hidden):
         is_key = step % 5 == 0
         sample = rows.add_sample(stamp_us) if is_key else ''
         file = writer.data_file(name, LIDAR, stamp_us, keyframe=is_key)
-        writer.write_data(file, np.array([[9.0, 5.0, 0.0, 30.0, 1.0]], np.float32).tobytes())
+        boxes = np.array([_annotation(label, i, scene, 0.1 * step, gone=False).box_7 for i, label in enumerate(SIZES)])
+        writer.write_data(file, _sweep(boxes, pose).tobytes())
         rows.add_data(LIDAR, stamp_us, file, pose, sample)
         for index, label in enumerate(SIZES if is_key else ()):
             gone = hidden is not None and label is hidden[0] and hidden[1] <= step // 5 <= hidden[2]
             token = rows.add_annotation(sample, _annotation(label, index, scene, 0.1 * step, gone=gone))
             shares[token] = 0.0 if gone else 1.0
     writer.finish_scene(name, 'world_val', rows.rows(), {'visible_shares': shares, 'lights': {}, **TRAITS[scene]})
+
+
+def _sweep(boxes_n7, map_se3_base_link):
+    """(P, 5) points all over the sides of the boxes, and on the ground."""
+    t = np.linspace(-0.5, 0.5, 9)
+    u, v = (values.ravel() for values in np.meshgrid(t, t))
+    half = np.full(u.size, 0.5)
+    sides = np.concatenate([np.column_stack(side) for side in ((half, u, v), (-half, u, v), (u, half, v), (u, -half, v))])
+    on_boxes = (boxes_n7[:, None, :3] + sides * boxes_n7[:, None, 3:6]).reshape(-1, 3)
+    x, y = np.meshgrid(np.arange(-20.0, 60.0, 0.8), np.arange(-30.0, 30.0, 0.8))
+    points = np.concatenate([on_boxes, np.column_stack([x.ravel(), y.ravel(), np.zeros(x.size)])])
+    points = transform_points(inverse(map_se3_base_link), points)
+    return np.column_stack([points, np.full((len(points), 2), 30.0)]).astype(np.float32)
 
 
 def _annotation(label, index, scene, time_s, *, gone):
@@ -96,4 +110,3 @@ class KnowingEngine:
         boxes[:, 0] += self.shift_m
         scores = np.linspace(0.9, 0.5, len(boxes)).astype(np.float32)
         return EngineOutput(Detections(boxes, truth.boxes.labels_n[chosen], scores, velocities), perception_valid=True)
-

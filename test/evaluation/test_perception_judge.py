@@ -96,6 +96,14 @@ def test_a_scene_that_counts_twice_is_a_set_with_that_scene_twice(noisy):
     assert len({noisy.table.figures(times)[1] for times in np.eye(3, dtype=np.int64)}) == 3
 
 
+def test_a_table_of_some_scenes_is_the_whole_one_with_the_others_left_out(noisy):
+    part = noisy.table.only([2, 0])
+    for times in ([1, 1], [0, 3], [2, 1]):
+        whole = noisy.table.figures(np.array([times[1], 0, times[0]]))
+        np.testing.assert_allclose(part.figures(np.array(times)), whole, atol=0.02)
+    np.testing.assert_array_equal(noisy.table.only([0, 1, 2]).figures(), noisy.table.figures())
+
+
 def test_intervals_hold_the_value_and_pairs_differ(shifted, perfect):
     table, better = shifted.detections.table, perfect.detections.table
     (nds, _) = intervals(table.figures, range(3), 3, 50)

@@ -67,7 +67,14 @@ FILES = {
             }
         ]
     },
-    'world_test': {'scenes': 150, 'boxes_per_frame': 31.5, 'boxes': {'car': 900}, 'scored_boxes': {'car': 800}},
+    'world_test': {
+        'scenario_hash': 'c0ffee',
+        'scenes_per_kind': {'merge': 11},
+        'scenes': 150,
+        'boxes_per_frame': 31.5,
+        'boxes': {'car': 900},
+        'scored_boxes': {'car': 800},
+    },
     'bench_world': {'rows': [{'what': '6 cameras', 'machine': 'two cores', 'frames_per_s': 321.4, 'goal_per_s': 100}]},
 }
 FOUND = {
@@ -79,7 +86,7 @@ FOUND = {
     'drive': ('truth idm', '0.800 (0.700..0.900)'),
     'drive_kinds': ('| merge |', '| rain |'),
     'realism': ('1.10 (0.90..1.30)', 'met'),
-    'world_test': ('31.500', '| car | 900 | 800 |'),
+    'world_test': ('c0ffee', 'merge 11', '31.500', '| car | 900 | 800 |'),
     'bench_world': ('321',),
 }
 
