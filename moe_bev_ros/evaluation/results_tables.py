@@ -100,13 +100,13 @@ def world_test(files: Files) -> str:
 
 
 def bench_world(files: Files) -> str:
-    """One row a measurement."""
-    rows = [
-        (str(row['what']), str(row['machine']), number(float(row['frames_per_s']), 0), number(float(row['goal_per_s']), 0))
-        for figures in files.values()
-        for row in figures['rows']
-    ]
-    return Table('Speed', ('what', 'on', 'frames/s', 'goal'), tuple(rows)).markdown()
+    """Frames, what they are compared with, and the stages of a frame; frames/s at the least time."""
+    rows = []
+    for report in files.values():
+        whole = [report[name] for name in ('frame', 'baseline') if name in report]
+        rows += [(str(row['name']), *_times(row), number(1000.0 / row['ms_min'], 1)) for row in whole]
+        rows += [(f'stage {row["name"]}', *_times(row), '') for row in report.get('stages', ())]
+    return Table('Speed', ('what', 'min ms', 'median ms', 'frames/s'), tuple(rows)).markdown()
 
 
 DRIVE_COLUMNS = {
@@ -141,3 +141,7 @@ def _drive_cells(figures: Any) -> tuple[str, ...]:
     low, high = figures['interval']
     texts = {name: number(figures.get(name)) for name in DRIVE_COLUMNS}
     return tuple({**texts, 'score': f'{figures["score"]:.3f} ({low:.3f}..{high:.3f})'}.values())
+
+
+def _times(row: Any) -> tuple[str, str]:
+    return number(float(row['ms_min']), 2), number(float(row['ms_median']), 2)

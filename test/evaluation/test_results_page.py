@@ -75,7 +75,7 @@ FILES = {
         'boxes': {'car': 900},
         'scored_boxes': {'car': 800},
     },
-    'bench_world': {'rows': [{'what': '6 cameras', 'machine': 'two cores', 'frames_per_s': 321.4, 'goal_per_s': 100}]},
+    'bench_world': {'frame': {'name': 'a frame', 'ms_min': 4.0, 'ms_median': 5.0}, 'stages': []},
 }
 FOUND = {
     'perception': ('0.123 (0.110..0.130)', '0.321'),
@@ -87,7 +87,7 @@ FOUND = {
     'drive_kinds': ('| merge |', '| rain |'),
     'realism': ('1.10 (0.90..1.30)', 'met'),
     'world_test': ('c0ffee', 'merge 11', '31.500', '| car | 900 | 800 |'),
-    'bench_world': ('321',),
+    'bench_world': ('| a frame | 4.00 | 5.00 | 250.0 |',),
 }
 
 
