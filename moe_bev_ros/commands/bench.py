@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from moe_bev_ros.commands import bench_nodes, bench_transport
+from moe_bev_ros.commands import bench_nodes, bench_transport, bench_world
 
 BENCHES = {
     'nodes': (bench_nodes, 'ms per image and per 100,000 points in the sensor nodes, against bare np.frombuffer'),
+    'world': (bench_world, 'frames/s of the simulated cameras and LiDAR on two threads, against plain numpy'),
     'transport': (bench_transport, 'six raw cameras from one process to another: what arrives, and how late'),
 }
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.world.parts import BLUE, CX, CY, CZ, GLOW, GREEN, RED
-from moe_bev_ros.world.solids import F32, helper, kernel, noise
+from moe_bev_ros.world.solids import F32, Three, helper, kernel, noise
 from moe_bev_ros.world.weather import GLOW as SUN_GLOW
 from moe_bev_ros.world.weather import HORIZON_R, LAMPS, SUN_X, SUN_Y, SUN_Z, THICKNESS
 
@@ -93,45 +93,64 @@ def add_streaks(rain_mm_per_h: float, air_k: Array, seed: int, light_3hw: F32) -
 
 
 @helper
-def flow(motion_6: Array, a: float, b: float, nearness: float) -> tuple[float, float]:
+def flow(move_3: Three, turn_3: Three, a: float, b: float, nearness: float) -> tuple[float, float]:
     """How far the image of a thing that stands moves, in focal lengths; ``a``, ``b``: where it is seen, at distance 1.
 
     Args:
-        motion_6: way of the camera while the shutter is open [m], and its turn [rad], in its own frame.
+        move_3: way of the camera while the shutter is open [m], in its own frame; ``turn_3``: its turn [rad].
         nearness: 1 / depth.
     """
-    tx, ty, tz, wx, wy, wz = motion_6[0], motion_6[1], motion_6[2], motion_6[3], motion_6[4], motion_6[5]
-    x, y, z = -tx * nearness - (wy - wz * b), -ty * nearness - (wz * a - wx), -tz * nearness - (wx * b - wy * a)
+    x = -move_3[0] * nearness - turn_3[1] + turn_3[2] * b
+    y = -move_3[1] * nearness - turn_3[2] * a + turn_3[0]
+    z = -move_3[2] * nearness - turn_3[0] * b + turn_3[1] * a
     return x - a * z, y - b * z
 
 
 @helper
 def _tap(light_3hw: F32, v: int, u: int, along_u: float, along_v: float, blurred_3hw: F32) -> None:
+    """Average the light of a few pixels between half the flow back and half the flow on."""
     height, width = light_3hw.shape[1], light_3hw.shape[2]
     taps = min(MOST_TAPS, max(2, int(1.5 + max(abs(along_u), abs(along_v)))))
+    share = 1.0 / taps
+    left, right = max(0.0, u + 0.5 - 0.5 * along_u), max(0.0, u + 0.5 + 0.5 * along_u)
+    top, bottom = max(0.0, v + 0.5 - 0.5 * along_v), max(0.0, v + 0.5 + 0.5 * along_v)
+    left, right, top, bottom = (
+        min(left, width - 0.5),
+        min(right, width - 0.5),
+        min(top, height - 0.5),
+        min(bottom, height - 0.5),
+    )
+    step_u, step_v = (right - left) * share, (bottom - top) * share
+    at_u, at_v = left + 0.5 * step_u, top + 0.5 * step_v
     red, green, blue = 0.0, 0.0, 0.0
-    for k in range(taps):
-        f = (k + 0.5) / taps - 0.5
-        i = min(height - 1, max(0, int(v + 0.5 + f * along_v)))
-        j = min(width - 1, max(0, int(u + 0.5 + f * along_u)))
+    for _ in range(taps):
+        i, j = int(at_v), int(at_u)
         red, green, blue = red + light_3hw[0, i, j], green + light_3hw[1, i, j], blue + light_3hw[2, i, j]
-    blurred_3hw[0, v, u], blurred_3hw[1, v, u], blurred_3hw[2, v, u] = red / taps, green / taps, blue / taps
+        at_u, at_v = at_u + step_u, at_v + step_v
+    blurred_3hw[0, v, u], blurred_3hw[1, v, u], blurred_3hw[2, v, u] = red * share, green * share, blue * share
 
 
 @kernel
 def blur(motion_6: Array, pinhole_4: Array, depth_hw: F32, light_3hw: F32, blurred_3hw: F32) -> None:
-    """Average of the light along each pixel's flow, where that is longer than LEAST_FLOW."""
+    """Average of the light along each pixel's flow, where that is longer than LEAST_FLOW.
+
+    Args:
+        motion_6: way [m] and turn [rad] of the camera while the shutter is open, in its own frame.
+    """
     height, width = depth_hw.shape
     fx, fy, cx, cy = pinhole_4
-    along_2w = np.empty((2, width))
+    move, turn = (motion_6[0], motion_6[1], motion_6[2]), (motion_6[3], motion_6[4], motion_6[5])
+    along_u_w, along_v_w = np.empty(width), np.empty(width)
+    wide, high = 1.0 / fx, 1.0 / fy
     blurred_3hw[:] = light_3hw
     for v in range(height):
+        row, b = depth_hw[v], (v + 0.5 - cy) * high
         for u in range(width):
-            along_u, along_v = flow(motion_6, (u + 0.5 - cx) * (1.0 / fx), (v + 0.5 - cy) * (1.0 / fy), 1.0 / depth_hw[v, u])
-            along_2w[0, u], along_2w[1, u] = fx * along_u, fy * along_v
+            along_u, along_v = flow(move, turn, (u + 0.5 - cx) * wide, b, 1.0 / row[u])
+            along_u_w[u], along_v_w[u] = fx * along_u, fy * along_v
         for u in range(width):
-            if max(abs(along_2w[0, u]), abs(along_2w[1, u])) >= LEAST_FLOW:
-                _tap(light_3hw, v, u, along_2w[0, u], along_2w[1, u], blurred_3hw)
+            if max(abs(along_u_w[u]), abs(along_v_w[u])) >= LEAST_FLOW:
+                _tap(light_3hw, v, u, along_u_w[u], along_v_w[u], blurred_3hw)
 
 
 @kernel

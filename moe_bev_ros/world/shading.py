@@ -15,7 +15,7 @@ from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.world.heights import ground_at
 from moe_bev_ros.world.parts import BASE, CX, CY, CZ, GLOW
 from moe_bev_ros.world.shadows import Bytes, sample
-from moe_bev_ros.world.solids import F32, MISS, Three, helper, kernel, normal, to_unit
+from moe_bev_ros.world.solids import F32, MISS, Three, helper, kernel, normal, reciprocal_root, to_unit
 from moe_bev_ros.world.surfaces import surface, texel
 from moe_bev_ros.world.weather import (
     AMBIENT,
@@ -195,7 +195,7 @@ def _shade(
             a = (u + 0.5 - cx) * wide
             dx, dy, dz = r[0, 0] * a + row_x, r[1, 0] * a + row_y, r[2, 0] * a + row_z
             depth, p = depth_hw[v, u], ids_hw[v, u]
-            scale = 1.0 / np.sqrt(dx * dx + dy * dy + dz * dz)
+            scale = reciprocal_root(dx * dx + dy * dy + dz * dz)
             ex, ey, ez = dx * scale, dy * scale, dz * scale
             back = sky(air_k, ez, ex * air_k[SUN_X] + ey * air_k[SUN_Y] + ez * air_k[SUN_Z])
             if depth >= MISS:

@@ -87,8 +87,9 @@ def cast_lamplight(lamps_n6: Array, lit_hw: Bytes, frame_3: Array) -> None:
 @helper
 def sample(grid_hw: Bytes, frame_3: Array, x: float, y: float) -> float:
     """Bilinear value of a map at a place; 0 outside."""
-    gx, gy = (x - frame_3[0]) / frame_3[2] - 0.5, (y - frame_3[1]) / frame_3[2] - 0.5
-    if not (0.0 <= gx < grid_hw.shape[1] - 1.0 and 0.0 <= gy < grid_hw.shape[0] - 1.0):
+    per_m = 1.0 / frame_3[2]
+    gx, gy = (x - frame_3[0]) * per_m - 0.5, (y - frame_3[1]) * per_m - 0.5
+    if (gx < 0.0) | (gy < 0.0) | (gx >= grid_hw.shape[1] - 1.0) | (gy >= grid_hw.shape[0] - 1.0):
         return 0.0
     j, i = np.uint64(gx), np.uint64(gy)
     fx, fy, one = gx - j, gy - i, np.uint64(1)

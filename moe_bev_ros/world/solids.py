@@ -162,11 +162,17 @@ def to_unit(part_k: Array, x: float, y: float, z: float) -> tuple[float, float, 
 
 
 @helper
+def reciprocal_root(square: float) -> float:
+    """1 / sqrt(square), with the seven digits that the processor has a fast way for."""
+    return float(ONE / np.sqrt(np.float32(square)))
+
+
+@helper
 def normal(part_k: Array, x: float, y: float, z: float) -> tuple[float, float, float]:
     """Unit normal in map at a point of a part's unit space."""
     gx, gy, gz = _gradient(int(part_k[SHAPE]), x, y, z)
     gx, gy, gz = gx * part_k[IX], gy * part_k[IY], gz * part_k[IZ]
-    scale = 1.0 / np.sqrt(gx * gx + gy * gy + gz * gz + 1e-18)
+    scale = reciprocal_root(gx * gx + gy * gy + gz * gz + 1e-18)
     c, s = part_k[COS], part_k[SIN]
     return (c * gx - s * gy) * scale, (s * gx + c * gy) * scale, gz * scale
 
