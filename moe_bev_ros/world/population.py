@@ -26,16 +26,19 @@ NEAR_M = 60.0
 ROUTE_M = 200.0  # of the ego's way that it can drive in a run
 PARKED_M = 90.0
 RARE = 1  # of each class there are more than this, where there is room
-NUM_NEAR = (50, 71)
-MOVING_SHARES = {Label.CAR: 0.66, Label.TRUCK: 0.1, Label.BUS: 0.07, Label.MOTORCYCLE: 0.07, Label.BICYCLE: 0.1}
+NUM_NEAR = (130, 176)
+MOVING_SHARES = {Label.CAR: 0.7, Label.TRUCK: 0.08, Label.BUS: 0.05, Label.MOTORCYCLE: 0.07, Label.BICYCLE: 0.1}
 PARKED_SHARES = {
-    Label.CAR: 0.74, Label.TRUCK: 0.1, Label.TRAILER: 0.04, Label.BUS: 0.03, Label.CONSTRUCTION_VEHICLE: 0.03,
+    Label.CAR: 0.78, Label.TRUCK: 0.06, Label.TRAILER: 0.04, Label.BUS: 0.03, Label.CONSTRUCTION_VEHICLE: 0.03,
     Label.MOTORCYCLE: 0.03, Label.BICYCLE: 0.03,
+}  # fmt: skip
+GROUP_SHARES = {label: 1.0 for label in Label if label is not Label.UNKNOWN} | {
+    Label.CAR: 0.5, Label.TRUCK: 0.5, Label.BUS: 0.4, Label.TRAILER: 0.5, Label.PEDESTRIAN: 24.0, Label.TRAFFIC_CONE: 12.0, Label.BARRIER: 1.5, Label.BICYCLE: 1.8, Label.MOTORCYCLE: 1.8,
 }  # fmt: skip
 WIDE_LANE_M = 3.25
 EGO_CLEAR_M = (9.0, 14.0)  # of the ego's way behind and before its start where no drawn traffic begins
 JUNCTION_M = 30.0  # before ways cross, where no drawn traffic begins
-YARD_M = (5.5, 24.0)  # from a lane's centre, where things stand off the road
+YARD_M = (7.0, 40.0)  # from a lane's centre, where things stand off the road
 
 
 def fill(cast: Cast, stage: Stage, rng: Rng, style: str) -> None:
@@ -49,8 +52,8 @@ def fill(cast: Cast, stage: Stage, rng: Rng, style: str) -> None:
     for _ in range(400):
         if near.count() >= wanted:
             break
-        groups = list(_GROUPS.values())
-        groups[int(rng.integers(len(groups)))](cast, near.yard(rng), rng, style)
+        _GROUPS[_draw(rng, GROUP_SHARES)](cast, near.yard(rng), rng, style)
+    _screens(cast, near, rng, style)
     _clutter(cast, near, rng, style)
     _houses(cast, rng, style)
     _trees(cast, rng, style)
@@ -128,7 +131,7 @@ def _moving(cast: Cast, stage: Stage, rng: Rng, style: str) -> None:
             lanes = drawn_lanes(graph, lane_id, rng)
             if not _is_ego_ground(cast, stage, lane_id, at) and lane.length_m - at > before_end:
                 _one_driver(cast, lanes, at, rng, style)
-            at += float(rng.uniform(25.0, 90.0))
+            at += float(rng.uniform(40.0, 140.0))
 
 
 def _is_ego_ground(cast: Cast, stage: Stage, lane_id: int, at_m: float) -> bool:
@@ -156,7 +159,7 @@ def _one_driver(cast: Cast, lanes: tuple[int, ...], at_m: float, rng: Rng, style
 
 def _parked(cast: Cast, stage: Stage, near: _Near, rng: Rng, style: str) -> None:
     """Rows along the kerbs near the way, with gaps."""
-    dense = float(rng.uniform(0.2, 0.55))
+    dense = float(rng.uniform(0.15, 0.45))
     narrow = stage.limit_mps < 9.0
     for line in cast.network.kerbsides:
         points = resample(line, 0.5)
@@ -192,9 +195,9 @@ def _on_walkways(cast: Cast, near: _Near, rng: Rng, style: str) -> None:
             continue
         for direction in (-1, 1):
             pace = float(rng.uniform(0.8, 1.6))
-            for _ in range(int(rng.poisson(length / 110.0))):
+            for _ in range(int(rng.poisson(length / 45.0))):
                 at = float(rng.uniform(3.0, length - 3.0))
-                for member in range(1 + int(rng.integers(0, 4)) // 2):
+                for member in range(1 + int(rng.integers(0, 6)) // 2):
                     body = make_body(Label.PEDESTRIAN, rng, style=style)
                     cast.walk(
                         body, line, at - 0.9 * (member // 2), direction, pace, direction * (-0.4 + 0.75 * (member % 2) - 0.2)
@@ -238,8 +241,8 @@ def _car_park(cast: Cast, pose: Pose, rng: Rng, style: str) -> None:
 
 
 def _people(cast: Cast, pose: Pose, rng: Rng, style: str) -> None:
-    for _ in range(int(rng.integers(2, 6))):
-        at = _beside(pose, float(rng.normal(0.0, 1.0)), float(rng.normal(0.0, 1.0)), float(rng.uniform(0.0, 6.28)))
+    for _ in range(int(rng.integers(2, 8))):
+        at = _beside(pose, float(rng.normal(0.0, 1.6)), float(rng.normal(0.0, 1.6)), float(rng.uniform(0.0, 6.28)))
         _stand(cast, make_body(Label.PEDESTRIAN, rng, style=style), at, 0.1)
 
 
@@ -294,6 +297,21 @@ def _rare(cast: Cast, near: _Near, rng: Rng, style: str) -> None:
 
 
 # What never moves ----------------------------------------------------------------------------------------------------------
+
+
+def _screens(cast: Cast, near: _Near, rng: Rng, style: str) -> None:
+    """Hedges, walls and fences between the road and what stands off it, of which they hide the lower part."""
+    for _ in range(int(rng.integers(70, 100))):
+        path, s = near.verge(rng)
+        length = float(rng.uniform(4.0, 13.0))
+        x, y, yaw = path.pose(s, -float(rng.uniform(3.6, 20.0)))
+        kind = int(rng.integers(3))
+        make = (
+            lambda: props.hedge(rng, x, y, yaw, length, style),
+            lambda: props.wall(rng, x, y, yaw, length),
+            lambda: props.fence(rng, x, y, yaw, length),
+        )
+        cast.put(make[kind](), (x, y, length, 0.9, yaw), room_m=0.05)
 
 
 def _clutter(cast: Cast, near: _Near, rng: Rng, style: str) -> None:
