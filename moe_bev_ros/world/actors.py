@@ -131,28 +131,3 @@ SHARED: MappingProxyType[Label, Maker] = MappingProxyType(
         Label.BICYCLE: _shared_bicycle,
     }
 )
-
-
-def car(rng: np.random.Generator) -> Body:
-    """A passenger car."""
-    return make_body(Label.CAR, rng)
-
-
-def truck(rng: np.random.Generator) -> Body:
-    """A truck."""
-    return make_body(Label.TRUCK, rng)
-
-
-def pedestrian(rng: np.random.Generator) -> Body:
-    """Somebody on foot."""
-    return make_body(Label.PEDESTRIAN, rng)
-
-
-def bicycle(rng: np.random.Generator) -> Body:
-    """A bicycle with its rider."""
-    return make_body(Label.BICYCLE, rng, (1.75, 0.6, float(rng.uniform(1.65, 1.8))))
-
-
-def cone(rng: np.random.Generator) -> Body:
-    """A traffic cone."""
-    return make_body(Label.TRAFFIC_CONE, rng)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from moe_bev_ros.core.objects import Label
-from moe_bev_ros.world import actors, props
+from moe_bev_ros.world import props
+from moe_bev_ros.world.actors import make_body
 from moe_bev_ros.world.cast import Cast
 from moe_bev_ros.world.layout_curves import Pose, turned
 from moe_bev_ros.world.layout_parts import Layout
@@ -42,14 +43,14 @@ def fill_street(cast: Cast, layout: Layout, rng: np.random.Generator) -> LightCy
 def _add_crossing_pedestrian(cast: Cast, rng: np.random.Generator, crossing_m: float) -> None:
     pace = float(rng.uniform(1.7, 2.1))
     line = np.array([(crossing_m, RIGHT_KERB_M - 0.4), (crossing_m, LEFT_KERB_M + 1.2)])
-    cast.cross(actors.make_body(Label.PEDESTRIAN, rng), line, pace, meets_ego=True)
+    cast.cross(make_body(Label.PEDESTRIAN, rng), line, pace, meets_ego=True)
 
 
 def _add_what_blocks(cast: Cast, rng: np.random.Generator, blocked_m: float) -> None:
-    stopped = actors.truck(rng) if rng.uniform() < 0.25 else actors.car(rng)
+    stopped = make_body(Label.TRUCK if rng.uniform() < 0.25 else Label.CAR, rng)
     cast.stand(stopped, _pose(blocked_m + 0.5 * stopped.size_3[0], float(rng.uniform(-0.2, 0.2))))
     for side in (-0.7, 0.7):
-        cast.stand(actors.cone(rng), _pose(blocked_m + stopped.size_3[0] + 3.0, side))
+        cast.stand(make_body(Label.TRAFFIC_CONE, rng), _pose(blocked_m + stopped.size_3[0] + 3.0, side))
 
 
 def _add_parked(cast: Cast, rng: np.random.Generator, keep_free_m: tuple[float, ...]) -> None:
@@ -57,7 +58,7 @@ def _add_parked(cast: Cast, rng: np.random.Generator, keep_free_m: tuple[float, 
     for offset, back in ((RIGHT_PARKING_M, False), (LEFT_PARKING_M, True)):
         station = -40.0 + float(rng.uniform(0.0, 4.0))
         while station < 170.0:
-            body = actors.car(rng) if rng.uniform() < 0.92 else actors.truck(rng)
+            body = make_body(Label.CAR if rng.uniform() < 0.92 else Label.TRUCK, rng)
             middle = station + 0.5 * body.size_3[0]
             if all(not -14.0 < middle - free < 7.0 for free in keep_free_m) and rng.uniform() < 0.62:
                 cast.stand(body, _pose(middle, offset + float(rng.uniform(-0.1, 0.1)), back=back))
@@ -70,7 +71,10 @@ def _add_traffic(cast: Cast, rng: np.random.Generator) -> None:
     station = float(rng.uniform(25.0, 45.0))
     for index in range(5):
         cyclist = index == 2
-        body = actors.bicycle(rng) if cyclist else actors.truck(rng) if rng.uniform() < 0.2 else actors.car(rng)
+        if cyclist:
+            body = make_body(Label.BICYCLE, rng, (1.75, 0.6, float(rng.uniform(1.65, 1.8))))  # so high with its rider
+        else:
+            body = make_body(Label.TRUCK if rng.uniform() < 0.2 else Label.CAR, rng)
         offset = -1.1 if cyclist else -float(rng.uniform(-0.1, 0.2))
         speed = float(rng.uniform(4.0, 5.0) if cyclist else rng.uniform(6.5, 9.0))
         cast.drive(body, (lane,), END_M - station, speed, offset_m=offset)
@@ -84,7 +88,7 @@ def _add_walkers(cast: Cast, rng: np.random.Generator) -> None:
         offset, pace = float(rng.uniform(0.6, 0.95)) * (wall - kerb) + kerb, float(rng.uniform(0.9, 1.5))
         station = -10.0 + 45.0 * (index % 3 + float(rng.uniform(0.0, 0.9)))
         line = np.array([(START_M, offset), (END_M, offset)])
-        cast.walk(actors.pedestrian(rng), line, station - START_M, -1 if index % 2 else 1, pace, 0.0)
+        cast.walk(make_body(Label.PEDESTRIAN, rng), line, station - START_M, -1 if index % 2 else 1, pace, 0.0)
 
 
 def _roadside(rng: np.random.Generator, keep_free_m: tuple[float, ...]) -> list[Prop]:
