@@ -1,8 +1,8 @@
 """Runs a suite in several processes. Every finished run is one line of JSON in a folder, and is not driven again.
 
 A file belongs to one row (engine, planner, controller, latency), one set of cases and one state of the code that drives and
-judges; after any change a new file begins. The reference runs that progress is compared with are rows like any other: the
-planners of REFERENCES with true objects and without latency, of which the farther one without a fault counts.
+judges; after any change a new file begins. The reference runs that progress is compared with are a row like any other:
+REFERENCE, the stack's own planner with true objects and without latency.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from moe_bev_ros.datasets.worker_processes import check_stopped, run_jobs
 from moe_bev_ros.evaluation.closed_loop import RunRecord, run_case, warm_up
 from moe_bev_ros.evaluation.drive_suites import DriveCase, DriveRow
 
-REFERENCES = (DriveRow(planner='idm', latency_ms=0.0), DriveRow(planner='pdm', latency_ms=0.0))
+REFERENCE = DriveRow(planner='idm', latency_ms=0.0)
 CODE = ('core', 'perception', 'engine', 'planning', 'control', 'world')  # and these files of evaluation
 JUDGE = ('closed_loop.py', 'drive_area.py', 'drive_scores.py')
 
 
 @dataclass(frozen=True)
 class DrivenSuite:
-    """All runs of a row, in the order of the cases, and of the references beside them."""
+    """All runs of a row, in the order of the cases, and how far the reference came in each."""
 
     runs: tuple[RunRecord, ...]
     reference_m: tuple[float, ...]
@@ -85,9 +85,9 @@ def drive_suite(
 
     Args:
         out_dir: where the runs are kept.
-        progress: told how many runs are finished, of how many, references included.
+        progress: told how many runs are finished, of how many, those of the reference included.
     """
-    files = {each: RunFile(out_dir / f'{file_name(each)}.jsonl') for each in (row, *REFERENCES)}
+    files = {each: RunFile(out_dir / f'{file_name(each)}.jsonl') for each in (row, REFERENCE)}
     jobs = [(case, each) for case in cases for each, file in files.items() if _key(case) not in file.records]
     total, done = len(cases) * len(files), len(cases) * len(files) - len(jobs)
     progress(done, total)
@@ -95,14 +95,8 @@ def drive_suite(
         files[each].add(case, record)
         done += 1
         progress(done, total)
-    references = [[files[each].records[_key(case)] for each in REFERENCES] for case in cases]
-    return DrivenSuite(tuple(files[row].records[_key(case)] for case in cases), tuple(map(reference_progress_m, references)))
-
-
-def reference_progress_m(references: list[RunRecord]) -> float:
-    """Progress of the farthest run without a fault; of the farthest where none is."""
-    clean = [run for run in references if run.collision_score == run.drivable == 1.0]
-    return max(run.progress_m for run in clean or references)
+    reference_m = tuple(files[REFERENCE].records[_key(case)].progress_m for case in cases)
+    return DrivenSuite(tuple(files[row].records[_key(case)] for case in cases), reference_m)
 
 
 def file_name(row: DriveRow) -> str:

@@ -78,9 +78,9 @@ class Suite:
 
 
 SUITES = {
-    'test': Suite('test', 44, 15.0, 'all kinds of the test split, meant for true objects'),
-    'engine_test': Suite('test', 15, 15.0, 'the same, fewer, meant for an engine that sees the rendered LiDAR'),
-    'quick': Suite('val', 1, 15.0, 'one run of each kind, of the validation split, for trials'),
+    'test': Suite('test', 44, 12.0, 'all kinds of the test split, meant for true objects'),
+    'engine_test': Suite('test', 15, 12.0, 'the same, fewer, meant for an engine that sees the rendered LiDAR'),
+    'quick': Suite('val', 1, 12.0, 'one run of each kind, of the validation split, for trials'),
 }
 
 

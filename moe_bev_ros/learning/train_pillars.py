@@ -34,12 +34,12 @@ class TrainConfig:
         batch: samples of a step.
     """
 
-    num_samples: int = 6000
+    num_samples: int = 5600
     batch: int = 4
     rate: float = 2e-3
     weight_decay: float = 0.01
     seed: int = 0
-    threads: int = 2
+    threads: int = 1
 
     def __post_init__(self) -> None:
         if self.num_samples < self.batch or self.batch < 1:
@@ -57,7 +57,7 @@ def train(config: TrainConfig, out: Path, progress: Callable[[str], None]) -> Pa
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
-    model = PillarNet()
+    model = PillarNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(model.parameters(), config.rate, weight_decay=config.weight_decay)
     num_steps = config.num_samples // config.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.rate, total_steps=num_steps, pct_start=0.2)
@@ -97,7 +97,7 @@ def _step(model: PillarNet, optimiser: Any, schedule: Any, samples: list[LidarSa
     torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
     optimiser.step()
     schedule.step()
-    return float(heat_loss), float(box_loss)
+    return float(heat_loss.detach()), float(box_loss.detach())
 
 
 def _resume(path: Path, config: TrainConfig, model: PillarNet, optimiser: Any, schedule: Any) -> tuple[int, int]:

@@ -32,8 +32,9 @@ PARKED_SHARES = {
     Label.CAR: 0.78, Label.TRUCK: 0.06, Label.TRAILER: 0.04, Label.BUS: 0.03, Label.CONSTRUCTION_VEHICLE: 0.03,
     Label.MOTORCYCLE: 0.03, Label.BICYCLE: 0.03,
 }  # fmt: skip
-GROUP_SHARES = {label: 1.0 for label in Label if label is not Label.UNKNOWN} | {
-    Label.CAR: 0.5, Label.TRUCK: 0.5, Label.BUS: 0.4, Label.TRAILER: 0.5, Label.PEDESTRIAN: 24.0, Label.TRAFFIC_CONE: 12.0, Label.BARRIER: 1.5, Label.BICYCLE: 1.8, Label.MOTORCYCLE: 1.8,
+GROUP_SHARES = {
+    Label.CAR: 0.5, Label.TRUCK: 0.5, Label.BUS: 0.4, Label.TRAILER: 0.5, Label.CONSTRUCTION_VEHICLE: 1.0,
+    Label.PEDESTRIAN: 24.0, Label.MOTORCYCLE: 1.8, Label.BICYCLE: 1.8, Label.TRAFFIC_CONE: 12.0, Label.BARRIER: 1.5,
 }  # fmt: skip
 WIDE_LANE_M = 3.25
 EGO_CLEAR_M = (9.0, 14.0)  # of the ego's way behind and before its start where no drawn traffic begins
