@@ -12,6 +12,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 from tf2_msgs.msg import TFMessage
 
 import moe_bev_ros.msg as m
+from moe_bev_ros.core.camera import PINHOLE
 from moe_bev_ros.core.objects import TrackedObject
 from moe_bev_ros.core.se3 import Array, quaternion_xyzw_of, se3_from_xy_yaw
 from moe_bev_ros.core.traffic_light import TrafficLight
@@ -51,14 +52,15 @@ def image_to_msg(image_hw3: NDArray[np.uint8], frame_id: str, stamp_ns: int) -> 
 
 
 def camera_info_to_msg(camera: CameraMount, rig: Rig, stamp_ns: int) -> CameraInfo:
-    """Intrinsics of a camera without distortion."""
-    k = camera.intrinsics_33(rig.image_width, rig.image_height)
+    """Calibration of a camera; a pinhole's distortion is plumb_bob without any."""
+    model = camera.model(rig.image_width, rig.image_height)
+    pinhole, k = model.distortion == PINHOLE, model.matrix_33
     return CameraInfo(
         header=header(stamp_ns, camera.name),
-        height=rig.image_height,
-        width=rig.image_width,
-        distortion_model='plumb_bob',
-        d=array.array('d', [0.0] * 5),
+        height=model.height,
+        width=model.width,
+        distortion_model='plumb_bob' if pinhole else model.distortion,
+        d=array.array('d', [0.0] * 5 if pinhole else model.coefficients),
         k=k.ravel(),
         r=np.eye(3).ravel(),
         p=np.hstack([k, np.zeros((3, 1))]).ravel(),

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from moe_bev_ros.core.objects import Label
+from moe_bev_ros.core.se3 import inverse, transform_points
 from moe_bev_ros.core.traffic_light import LightState
 from moe_bev_ros.world.conditions import Condition, draw_condition
 from moe_bev_ros.world.ground import Ground, paint_ground
 from moe_bev_ros.world.layouts import LAYOUTS
 from moe_bev_ros.world.rig import Rig
+from moe_bev_ros.world.rigs import FISHEYE_RIG
 from moe_bev_ros.world.scene import Actor, Body, Part, Prop, Scene, Shape, Signal
 from moe_bev_ros.world.sensors import Sensed, SensorSuite
 from moe_bev_ros.world.styles import GROUND_PALETTES
@@ -225,7 +227,28 @@ def test_rain_wets_the_ground_and_gives_points_from_drops():
 def test_motion_blurs_what_is_near():
     moving = np.array([[-0.1, -2.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
     still, blurred = (
-        sense(history=h, condition=replace(DAY, exposure_s=0.02, noise=0.0)).images_nhw3[4].astype(float) for h in (STILL, moving)
+        sense(history=h, condition=replace(DAY, exposure_s=0.02, noise=0.0)).images_nhw3[4].astype(float)
+        for h in (STILL, moving)
     )
     rough = [np.abs(np.diff(image[100:], axis=1)).mean() for image in (still, blurred)]
     assert rough[1] < 0.8 * rough[0]
+
+
+def test_a_fisheye_rig_shows_colours_depths_and_shares():
+    rig = replace(FISHEYE_RIG, image_width=96, image_height=72)
+    ahead = Actor(3, RED_BOX, 9.0, 0.0, 0.0)
+    sensed = sense(ahead, rig=rig)
+    assert sensed.images_nhw3.shape == (len(rig.cameras), 72, 96, 3)
+    base_link_se3_camera = rig.cameras[0].base_link_se3_camera
+    face_n3 = np.array([[8.0, side, up] for side in (-1.0, 0.0, 1.0) for up in (0.8, 1.5)])
+    optical = transform_points(inverse(base_link_se3_camera), face_n3)
+    for (u, v), depth in zip(rig.cameras[0].model(96, 72).project(optical), optical[:, 2], strict=True):
+        assert sensed.depth_nhw[0, int(v), int(u)] == pytest.approx(depth, abs=0.01)
+        red, green, blue = sensed.images_nhw3[0, int(v), int(u)].astype(int)
+        assert red > 100 > 2 * max(green, blue)
+    assert len(sensed.points_n6) > 1000
+    suite = SensorSuite(rig, GROUND, (), DAY)
+    shares = suite.visible_shares(Scene((ahead, Actor(4, RED_BOX, 14.0, 0.0, 0.0)), (), (), DAY), np.eye(4))
+    suite.close()
+    assert shares[3] > 0.99
+    assert shares[4] < 0.4
