@@ -15,7 +15,7 @@ from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.world.heights import ground_at
 from moe_bev_ros.world.parts import BASE, CX, CY, CZ, GLOW
 from moe_bev_ros.world.shadows import Bytes, sample
-from moe_bev_ros.world.solids import F32, MISS, Three, helper, kernel, normal, reciprocal_root, to_unit
+from moe_bev_ros.world.solids import F32, MISS, Three, inlined, kernel, normal, reciprocal_root, to_unit
 from moe_bev_ros.world.surfaces import surface, texel
 from moe_bev_ros.world.weather import (
     AMBIENT,
@@ -65,7 +65,7 @@ class GroundMaps(NamedTuple):
     heights_3: Array
 
 
-@helper
+@inlined
 def sky(air_k: Array, dz: float, towards_sun: float) -> Three:
     """Colour of the sky in a unit direction of this height, with a glow around the sun."""
     height = np.sqrt(min(1.0, max(0.0, dz) * 1.5))
@@ -78,14 +78,14 @@ def sky(air_k: Array, dz: float, towards_sun: float) -> Three:
     return red, green, air_k[HORIZON_B] + (air_k[ZENITH_B] - air_k[HORIZON_B]) * height + 0.5 * glow
 
 
-@helper
+@inlined
 def clearness(air_k: Array, depth: float) -> float:
     """Share of light that passes haze, rain or fog: e^-x by its series."""
     x = min(depth, 1e6) * air_k[THICKNESS]
     return 1.0 / (1.0 + x * (1.0 + x * (0.5 + x * (0.1666667 + x * 0.0416667))))
 
 
-@helper
+@inlined
 def _lamplight(air_k: Array, lit_hw: Bytes, lit_3: Array, x: float, y: float, above: float) -> float:
     """Light of lamps at a place this far above the ground, 0..1."""
     if air_k[LAMPS] == 0.0:
@@ -93,7 +93,7 @@ def _lamplight(air_k: Array, lit_hw: Bytes, lit_3: Array, x: float, y: float, ab
     return sample(lit_hw, lit_3, x, y) * (1.0 / 255.0) * min(1.0, max(0.15, BEAM_TOP_M - above))
 
 
-@helper
+@inlined
 def _shade_on(part_k: Array, air_k: Array, static_hw: Bytes, shadow_3: Array, x: float, y: float, z: float) -> float:
     """Share of sunlight that props leave for a point of an actor: that of the ground under it along the sun."""
     run = (z - part_k[BASE]) / air_k[SUN_Z]
@@ -104,7 +104,7 @@ def _shade_on(part_k: Array, air_k: Array, static_hw: Bytes, shadow_3: Array, x:
     return 1.0 - static_hw[i, j] / 255.0
 
 
-@helper
+@inlined
 def part_light(
     part_k: Array, moves: bool, air_k: Array, static_hw: Bytes, shadow_3: Array, lit_hw: Bytes, lit_3: Array,
     x: float, y: float, z: float, dx: float, dy: float, dz: float,
@@ -145,14 +145,14 @@ def part_light(
     )
 
 
-@helper
+@inlined
 def facing_sun(heights_hw: F32, heights_3: Array, air_k: Array, x: float, y: float) -> float:
     """Share of sunlight that falls on sloping ground."""
     _, slope_x, slope_y = ground_at(heights_hw, heights_3, x, y)
     return float(max(0.0, air_k[SUN_Z] - slope_x * air_k[SUN_X] - slope_y * air_k[SUN_Y]))
 
 
-@helper
+@inlined
 def ground_light(
     colour_3: Three, air_k: Array, shadow_hw: Bytes, shadow_3: Array, lit_hw: Bytes, lit_3: Array, facing: float,
     x: float, y: float, dz: float,
@@ -177,7 +177,7 @@ def ground_light(
     return red, green, blue
 
 
-@helper
+@inlined
 def _shade(
     parts_pk: Array, num_static: int, origin_3: Array, rotation_33: Array, pinhole_4: Array, air_k: Array, maps: GroundMaps,
     depth_hw: F32, ids_hw: NDArray[np.int32], light_3hw: F32, part: Array,

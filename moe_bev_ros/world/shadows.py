@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.world.parts import BASE, COS, CX, CY, CZ, HX, HY, HZ, SHAPE, SIN
-from moe_bev_ros.world.solids import MISS, cast_row, helper, kernel, to_unit
+from moe_bev_ros.world.solids import MISS, cast_row, helper, inlined, kernel, to_unit
 
 # Columns of ``lamps_n6``: place in map [m], direction (0, 0: all around), distance at which half the light is left [m].
 LAMP_X, LAMP_Y, LAMP_DX, LAMP_DY, LAMP_REACH, LAMP_STRENGTH = range(6)
@@ -84,7 +84,7 @@ def cast_lamplight(lamps_n6: Array, lit_hw: Bytes, frame_3: Array) -> None:
                 lit_hw[i, j] = min(255.0, lit_hw[i, j] + light)
 
 
-@helper
+@inlined
 def sample(grid_hw: Bytes, frame_3: Array, x: float, y: float) -> float:
     """Bilinear value of a map at a place; 0 outside."""
     per_m = 1.0 / frame_3[2]

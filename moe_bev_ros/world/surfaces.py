@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.world.parts import BLUE, CX, GREEN, HX, HY, HZ, RED, TEXTURE
-from moe_bev_ros.world.solids import Three, helper, noise
+from moe_bev_ros.world.solids import Three, inlined, noise
 
 STOREY_M, WINDOW_M, LEAF_M, STRIPE_M, LETTER_M = 3.1, 2.6, 0.16, 0.25, 0.11
 PAINT_WHITE = 232.0
@@ -18,7 +18,7 @@ COARSER = 1.96  # a pixel this many times a texel's area takes the next level
 Four = tuple[float, float, float, float]
 
 
-@helper
+@inlined
 def facade(part_k: Array, ux: float, uy: float, uz: float) -> Four:
     """Rows of windows; the last number is how far the surface mirrors the sky (0..1)."""
     red, green, blue = part_k[RED], part_k[GREEN], part_k[BLUE]
@@ -32,7 +32,7 @@ def facade(part_k: Array, ux: float, uy: float, uz: float) -> Four:
     return red * band, green * band, blue * band, 0.0
 
 
-@helper
+@inlined
 def foliage(part_k: Array, ux: float, uy: float, uz: float) -> Four:
     """Leaves, each of its own brightness, darker below."""
     x, y, z = ux * part_k[HX] / LEAF_M, uy * part_k[HY] / LEAF_M, uz * part_k[HZ] / LEAF_M
@@ -40,7 +40,7 @@ def foliage(part_k: Array, ux: float, uy: float, uz: float) -> Four:
     return part_k[RED] * leaf, part_k[GREEN] * leaf, part_k[BLUE] * leaf, 0.0
 
 
-@helper
+@inlined
 def stripes(part_k: Array, ux: float, uy: float, uz: float) -> Four:
     """Diagonal stripes of the part's colour and white."""
     along = (ux * part_k[HX] + uy * part_k[HY] + uz * part_k[HZ]) / STRIPE_M
@@ -49,7 +49,7 @@ def stripes(part_k: Array, ux: float, uy: float, uz: float) -> Four:
     return part_k[RED], part_k[GREEN], part_k[BLUE], 0.0
 
 
-@helper
+@inlined
 def lettering(part_k: Array, ux: float, uy: float, uz: float) -> Four:
     """An advertisement: a picture above, lines of letters below, a frame around, in colours drawn from the part's place."""
     red, green, blue = part_k[RED], part_k[GREEN], part_k[BLUE]
@@ -67,7 +67,7 @@ def lettering(part_k: Array, ux: float, uy: float, uz: float) -> Four:
     return (30.0, 30.0, 36.0, 0.0) if ink else (PAINT_WHITE, PAINT_WHITE, 220.0, 0.0)
 
 
-@helper
+@inlined
 def surface(part_k: Array, ux: float, uy: float, uz: float, nz: float, up_sky: float) -> Four:
     """Colour of a part, and how far it mirrors the sky; ``up_sky`` is the z of the mirrored direction."""
     texture = int(part_k[TEXTURE])
@@ -84,14 +84,14 @@ def surface(part_k: Array, ux: float, uy: float, uz: float, nz: float, up_sky: f
     return part_k[RED], part_k[GREEN], part_k[BLUE], 0.05
 
 
-@helper
+@inlined
 def _lanes(texel_4: np.uint32) -> np.uint64:
     """Four bytes, each in 16 bits of its own: red, blue, green, reflectivity."""
     wide = np.uint64(texel_4)
     return (wide & np.uint64(0x00FF00FF)) | ((wide & np.uint64(0xFF00FF00)) << np.uint64(24))
 
 
-@helper
+@inlined
 def texel(
     texels_p: NDArray[np.uint32], levels_l3: NDArray[np.int64], frame_3: Array, x: float, y: float, square_m2: float
 ) -> Three:
