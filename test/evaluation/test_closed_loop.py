@@ -45,7 +45,7 @@ def test_with_latency_it_brakes_later():
     for latency_ms in (0.0, 400.0):
         log, told_ms = drive(draw_scenario(SEED, HARD_BRAKING.kind), DriveRow(latency_ms=latency_ms), HARD_BRAKING.duration_s)
         assert told_ms == latency_ms
-        began.append(int(np.argmax(log.accelerations_t < -1.5)))
+        began.append(int(np.argmax(log.accelerations_t < -4.0)))  # the event; closing up at the start takes less
     assert 0 < began[0] < began[1]
 
 
@@ -57,13 +57,13 @@ def test_an_engine_drives_with_its_measured_latency():
 def test_finished_runs_are_not_driven_again(tmp_path):
     cases, row, told = (FREE, replace(FREE, seed=SEED + 1)), DriveRow(planner='constant_speed'), []
     first = drive_suite(cases[:1], row, tmp_path, 1, lambda *now: told.append(now))
-    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert told == [(0, 2), (1, 2), (2, 2)]
     path = tmp_path / f'{file_name(row)}.jsonl'
     with path.open('ab') as file:  # the run that a crash left half written
         file.write(path.read_bytes()[:40])
     told.clear()
     both = drive_suite(cases, row, tmp_path, 1, lambda *now: told.append(now))
-    assert told[0] == (3, 6)
+    assert told[0] == (2, 4)
     assert both.runs[0] == first.runs[0]
     assert [run.seed for run in both.runs] == [SEED, SEED + 1]
     assert len(path.read_bytes().splitlines()) == 2
