@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,8 +30,10 @@ from moe_bev_ros.datasets.world_scene import SceneJob, stored_points, write_scen
 from moe_bev_ros.evaluation.pictures import Snapshot, draw_frame
 from moe_bev_ros.world.autopilot import true_scene
 from moe_bev_ros.world.conditions import CONDITIONS
+from moe_bev_ros.world.recorded_tracks import read_tracks, recording_seed
 from moe_bev_ros.world.rig import Rig
 from moe_bev_ros.world.rigs import NUSCENES_RIG
+from moe_bev_ros.world.scenario import LOG_REPLAY, Scenario, draw_scenario, replay_scenario
 from moe_bev_ros.world.scenario_kinds import KINDS
 from moe_bev_ros.world.splits import SPLITS, seeds_of
 
@@ -43,8 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     write = verbs.add_parser(
         'write', help='drive scenes of a split and write them as a nuScenes tree; goes on where it was broken off'
     )
-    write.add_argument('--split', choices=sorted(SPLITS), required=True)
-    write.add_argument('--scenes', type=int, required=True, help='the first so many seeds of the split')
+    what = write.add_mutually_exclusive_group(required=True)
+    what.add_argument('--split', choices=sorted(SPLITS))
+    what.add_argument('--tracks', type=Path, nargs='+', metavar='FILE', help='recorded drives (.npz), into split world_replay')
+    write.add_argument('--scenes', type=int, help='the first so many seeds of the split')
     write.add_argument('--out', type=Path, required=True, help='root of the tree; its tables go to v1.0-world')
     write.add_argument('--image-size', type=_size, default=(704, 256), help='width x height (default 704x256)')
     write.add_argument('--seconds', type=float, default=20.0, help='length of a scene (default 20)')
@@ -60,7 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     stats.add_argument('--split', default='', help='such as world_test (default: all scenes)')
     stats.add_argument('--json', type=Path, help='write the numbers there too')
     show = verbs.add_parser('show', help='one picture of a scene: six cameras, and LiDAR and truth from above')
-    show.add_argument('--seed', type=int, required=True)
+    what = show.add_mutually_exclusive_group(required=True)
+    what.add_argument('--seed', type=int)
+    what.add_argument('--tracks', type=Path, metavar='FILE', help='a recorded drive (.npz) instead')
     show.add_argument('--kind', choices=KINDS, default='')
     show.add_argument('--condition', choices=CONDITIONS, default='')
     show.add_argument('--at', type=float, default=4.0, help='seconds after the start (default 4)')
@@ -91,11 +98,10 @@ def _write(args: argparse.Namespace) -> int:
     settings = {
         'image_size': list(args.image_size),
         'seconds': args.seconds,
-        'kind': args.kind or 'all in turn',
+        'kind': LOG_REPLAY if args.tracks else args.kind or 'all in turn',
         'condition': args.condition or 'drawn',
     }
-    drawn = (args.kind, args.condition, args.image_size, args.seconds, settings)
-    jobs = [SceneJob(args.out, args.split, seed, *drawn) for seed in seeds_of(args.split, args.scenes)]
+    jobs = _replay_jobs(args, settings) if args.tracks else _drawn_jobs(args, settings)
     writer = TreeWriter(args.out, settings)
     with writer.alone():
         missing = [job for job in jobs if not writer.has_scene(job.name)]
@@ -103,10 +109,33 @@ def _write(args: argparse.Namespace) -> int:
         _run_all(jobs, missing, writer, args.workers)
         seconds = time.perf_counter() - start_s
         num_scenes = len(writer.merge())
-    frames = num_ticks(args.seconds) * len(missing)
+    frames = sum(num_ticks(job.seconds) for job in missing)
     speed = f', {frames / seconds:.1f} frames/s' if frames else ''
     sys.stdout.write(f'{args.out}: {len(missing)} scenes written{speed}; {num_scenes} in the tree\n')
     return 0
+
+
+def _drawn_jobs(args: argparse.Namespace, settings: dict[str, Any]) -> list[SceneJob]:
+    if args.scenes is None:
+        raise InputError('--split needs --scenes; say how many')
+    drawn = (args.kind, args.condition, args.image_size, args.seconds, settings)
+    return [SceneJob(args.out, args.split, seed, *drawn) for seed in seeds_of(args.split, args.scenes)]
+
+
+def _replay_jobs(args: argparse.Namespace, settings: dict[str, Any]) -> list[SceneJob]:
+    """One scene a recording, none longer than it; all are read once before anything is written."""
+    if args.kind or args.scenes is not None:
+        raise InputError('--tracks replays each file once; leave out --kind and --scenes')
+    if len({path.stem for path in args.tracks}) < len(args.tracks):
+        raise InputError('two files of --tracks have one name, which names their scenes; rename one')
+    jobs = []
+    for path in args.tracks:
+        seconds = min(args.seconds, read_tracks(path).duration_s)
+        if seconds < 1.0:
+            raise InputError(f'{path}: lasts {seconds:g} s; a scene needs at least 1 s')
+        drawn = (LOG_REPLAY, args.condition, args.image_size, seconds, settings)
+        jobs.append(SceneJob(args.out, 'replay', recording_seed(path), *drawn, path))
+    return jobs
 
 
 def _run_all(jobs: list[SceneJob], missing: list[SceneJob], writer: TreeWriter, workers: int) -> None:
@@ -136,7 +165,7 @@ def _show(args: argparse.Namespace) -> int:
     if args.out.suffix not in ('.jpg', '.png'):
         raise InputError(f'{args.out}: give a name that ends in .jpg or .png')
     rig = replace(NUSCENES_RIG, image_width=SHOW_SIZE[0], image_height=SHOW_SIZE[1])
-    run = WorldRun(args.seed, args.kind, args.condition, rig, threads=os.cpu_count() or 1)
+    run = WorldRun(_shown(args), rig, threads=os.cpu_count() or 1)
     try:
         tick = round(10 * args.at)
         moment = next(run.drive(tick + 1, tick))  # the world stays at this moment, which the truth is asked for below
@@ -144,10 +173,18 @@ def _show(args: argparse.Namespace) -> int:
     finally:
         run.close()
     cv2.imwrite(str(args.out), cv2.cvtColor(picture_hw3, cv2.COLOR_RGB2BGR))
-    scenario = run.scenario
+    scenario, name = run.scenario, args.tracks or f'seed {args.seed}'
     facts = f'{scenario.kind}, {scenario.scene.condition.name}, {scenario.style}, {len(moment.actors)} road users'
-    sys.stdout.write(f'{args.out}: seed {args.seed} after {args.at:g} s: {facts}\n')
+    sys.stdout.write(f'{args.out}: {name} after {args.at:g} s: {facts}\n')
     return 0
+
+
+def _shown(args: argparse.Namespace) -> Scenario:
+    if args.tracks is None:
+        return draw_scenario(args.seed, kind=args.kind, condition=args.condition)
+    if args.kind:
+        raise InputError('--tracks replays what was recorded; leave out --kind')
+    return replay_scenario(read_tracks(args.tracks), recording_seed(args.tracks), condition=args.condition)
 
 
 def _snapshot(run: WorldRun, moment: Moment, rig: Rig) -> Snapshot:

@@ -7,21 +7,24 @@ from typing import Any
 
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.datasets.nuscenes_tree import NuscenesTree
-from moe_bev_ros.world.scenario import draw_scenario
+from moe_bev_ros.world.scenario import LOG_REPLAY, draw_scenario
 from moe_bev_ros.world.splits import SPLITS, check_seed, scenario_hash
 
 
 def scenario_facts(tree: NuscenesTree, scenes: Sequence[str]) -> dict[str, Any]:
-    """The digest of all scenarios of these scenes, by which a split is frozen; empty for a tree that is not of our world.
+    """The digest of all scenarios of these scenes, by which a split is frozen; empty for a tree that no seeds drew.
+
+    Recorded drives are left out: they belong to no split.
 
     Raises:
         InputError: a seed outside its split, or a scene that the generator makes otherwise by now.
     """
     worlds = {scene: tree.world(scene) for scene in scenes}
-    if not all('seed' in world for world in worlds.values()):
+    worlds = {scene: world for scene, world in worlds.items() if world.get('kind') != LOG_REPLAY}
+    if not worlds or not all('seed' in world for world in worlds.values()):
         return {}
     for split in SPLITS:
-        for scene in set(tree.own_splits.get(f'world_{split}', ())) & set(scenes):
+        for scene in set(tree.own_splits.get(f'world_{split}', ())) & set(worlds):
             check_seed(worlds[scene]['seed'], split)
     scenarios = {
         scene: draw_scenario(world['seed'], world['kind'], world['condition'], world['style'])

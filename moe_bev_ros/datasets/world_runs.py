@@ -12,7 +12,7 @@ from moe_bev_ros.perception.motion_compensation import OdometryBuffer
 from moe_bev_ros.planning.planner import Planner, PlannerConfig
 from moe_bev_ros.world.autopilot import FRAME_STEPS, Autopilot, ego_motion, make_controller, shipped_pedals, true_scene
 from moe_bev_ros.world.rig import Rig
-from moe_bev_ros.world.scenario import draw_scenario
+from moe_bev_ros.world.scenario import Scenario
 from moe_bev_ros.world.scene import Actor
 from moe_bev_ros.world.sensors import Sensed
 from moe_bev_ros.world.simulation import World
@@ -52,13 +52,12 @@ class WorldRun:
     """One scenario, driven by the stack's own planner and controller, which know the truth.
 
     Args:
-        kind, condition: names; empty: drawn from the seed.
         threads: that render.
     """
 
-    def __init__(self, seed: int, kind: str, condition: str, rig: Rig, threads: int = 1) -> None:
-        self.scenario = draw_scenario(seed, kind=kind, condition=condition)
-        self.world = World(self.scenario, shipped_pedals(), rig, Vehicle(), threads)
+    def __init__(self, scenario: Scenario, rig: Rig, threads: int = 1) -> None:
+        self.scenario = scenario
+        self.world = World(scenario, shipped_pedals(), rig, Vehicle(), threads)
 
     @property
     def actors(self) -> tuple[Actor, ...]:

@@ -25,8 +25,10 @@ from moe_bev_ros.datasets.worker_processes import check_stopped
 from moe_bev_ros.datasets.world_map import map_mask, map_offset, moved_network
 from moe_bev_ros.datasets.world_runs import Moment, WorldRun, num_ticks
 from moe_bev_ros.world.lanelet_files import write_lanelet2
+from moe_bev_ros.world.recorded_tracks import read_tracks
 from moe_bev_ros.world.rig import Rig
 from moe_bev_ros.world.rigs import NUSCENES_RIG
+from moe_bev_ros.world.scenario import Scenario, draw_scenario, replay_scenario
 from moe_bev_ros.world.scene import Actor
 from moe_bev_ros.world.splits import scenario_hash
 
@@ -35,7 +37,7 @@ JPEG_QUALITY = 92
 MOVING_MPS = 0.3
 RIDDEN_M = 1.35  # a two-wheeler that is higher than this carries its rider
 VEHICLES = (Label.CAR, Label.TRUCK, Label.BUS, Label.TRAILER, Label.CONSTRUCTION_VEHICLE)
-START_US, US_PER_SEED = 1_500_000_000_000_000, 100_000_000  # stamps of two scenes never meet
+START_US, US_PER_SEED = 1_500_000_000_000_000, 100_000_000  # stamps of two seeds never meet
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class SceneJob:
         kind, condition: names; empty: drawn from the seed.
         size: width and height of the images [pixels].
         settings: of the tree.
+        tracks: file of a recorded drive, which is driven instead of a kind.
     """
 
     root: Path
@@ -56,11 +59,22 @@ class SceneJob:
     size: tuple[int, int]
     seconds: float
     settings: dict[str, Any]
+    tracks: Path | None = None
 
     @property
     def name(self) -> str:
         """Of the scene."""
-        return f'world-{self.seed}'
+        return f'world-{self.seed}' if self.tracks is None else f'world-replay-{self.tracks.stem}'
+
+    def scenario(self) -> Scenario:
+        """What shall be driven.
+
+        Raises:
+            InputError: no such kind or condition, or the tracks cannot be read.
+        """
+        if self.tracks is None:
+            return draw_scenario(self.seed, kind=self.kind, condition=self.condition)
+        return replay_scenario(read_tracks(self.tracks), self.seed, condition=self.condition)
 
     @property
     def rig(self) -> Rig:
@@ -77,7 +91,7 @@ def write_scene(job: SceneJob) -> int:
     """
     writer = TreeWriter(job.root, job.settings)
     with whole_or_nothing(writer, job.name):
-        run = WorldRun(job.seed, job.kind, job.condition, job.rig)
+        run = WorldRun(job.scenario(), job.rig)
         try:
             scene = _Scene(job, writer, run)
             for moment in run.drive(num_ticks(job.seconds)):

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,6 +78,16 @@ class RecordedTracks:
     ego_poses_t3: Array
     network: RoadNetwork
     origin_xy_m: tuple[float, float]
+
+    @property
+    def duration_s(self) -> float:
+        """From the first stamp to the last."""
+        return float(self.stamps_s_t[-1])
+
+
+def recording_seed(path: Path) -> int:
+    """A seed for what a recording leaves open (bodies, light, weather): always the same for a file name, below a million."""
+    return zlib.crc32(path.stem.encode()) % 1_000_000
 
 
 def read_tracks(path: Path) -> RecordedTracks:

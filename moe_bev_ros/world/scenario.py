@@ -123,7 +123,7 @@ def replay_scenario(tracks: RecordedTracks, seed: int, condition: str = '', styl
     start = VehicleState(x, y, yaw, float(np.hypot(*(poses[1, :2] - poses[0, :2]))) / first_s)
     scene = Scene(ReplayMovers(replay).actors(), (), (), draw_condition(condition, rng))
     x, y, yaw = poses[-1].tolist()
-    seconds, flat = float(tracks.stamps_s_t[-1]), Terrain.flat()
+    flat, seconds = Terrain.flat(), tracks.duration_s
     return Scenario(seed, LOG_REPLAY, style, tracks.network, flat, scene, replay, (), start, (x, y, yaw), seconds)
 
 

@@ -9,6 +9,7 @@ import cv2
 import pytest
 
 from moe_bev_ros.cli import main
+from moe_bev_ros.datasets.nuscenes_tree import open_tree
 
 SMALL = ['--image-size', '48x32', '--seconds', '1', '--condition', 'day']
 
@@ -103,6 +104,11 @@ def test_one_picture_shows_a_scene(tmp_path, capsys):
         (['world', 'from-frames', 'absent', '--out', 'out'], 'absent'),
         (['world', 'show', '--seed', '5000000', '--out', 'a.jpg'], '5000000'),
         (['world', 'show', '--seed', '5', '--out', 'a.pdf'], 'ends in .jpg or .png'),
+        (['world', 'show', '--tracks', 'absent.npz', '--out', 'a.jpg'], 'absent.npz: no such file'),
+        (['world', 'write', '--tracks', 'absent.npz', '--out', 'tree'], 'absent.npz: no such file'),
+        (['world', 'write', '--tracks', 'a.npz', 'b/a.npz', '--out', 'tree'], 'have one name'),
+        (['world', 'write', '--tracks', 'a.npz', '--scenes', '2', '--out', 'tree'], 'leave out --kind and --scenes'),
+        (['world', 'write', '--split', 'val', '--out', 'tree'], '--split needs --scenes'),
     ],
 )
 def test_bad_arguments_are_errors_and_write_nothing(tmp_path, monkeypatch, capsys, argv, text):
@@ -115,3 +121,22 @@ def test_bad_arguments_are_errors_and_write_nothing(tmp_path, monkeypatch, capsy
 def test_recorded_frames_become_a_tree(tmp_path, data_dir, capsys):
     assert main(['world', 'from-frames', str(data_dir / 'nuscenes' / 'scene-0061'), '--out', str(tmp_path / 'tree')]) == 0
     assert 'recorded frames of scene-0061' in capsys.readouterr().out
+
+
+def test_a_recorded_drive_becomes_a_scene_of_a_split_of_its_own(tmp_path, data_dir, capsys):
+    root, tracks = tmp_path / 'tree', data_dir / 'tracks' / 'scene-0061.npz'
+    assert main(['world', 'write', '--tracks', str(tracks), '--out', str(root), *SMALL, '--workers', '1']) == 0
+    tree = open_tree(root)
+    assert tree.scenes('world_replay') == tree.scenes() == ('world-replay-scene-0061',)
+    assert tree.world('world-replay-scene-0061')['kind'] == 'log_replay'
+    frames = list(tree.frames('world-replay-scene-0061', (48, 32), keyframes_only=True))
+    assert [len(frame.boxes) > 20 for frame in frames] == [True, True]
+    assert main(['world', 'stats', '--data', str(root), '--split', 'world_replay']) == 0
+    assert json.loads(capsys.readouterr().out.partition('\n')[2])['scenes_per_kind'] == {'log_replay': 1}
+
+
+def test_one_picture_shows_a_recorded_drive(tmp_path, data_dir, capsys):
+    tracks, out = data_dir / 'tracks' / 'scene-1077.npz', tmp_path / 'scene.png'
+    assert main(['world', 'show', '--tracks', str(tracks), '--at', '0.2', '--out', str(out)]) == 0
+    assert 'scene-1077.npz after 0.2 s: log_replay' in capsys.readouterr().out
+    assert cv2.imread(str(out)).std() > 10

@@ -37,7 +37,7 @@ def devkit(job):
 @pytest.fixture(scope='module')
 def truth(job):
     """Moments at the keyframes, driven once more, without cameras."""
-    run = WorldRun(SEED, '', 'day', job.rig)
+    run = WorldRun(job.scenario(), job.rig)
     moments = [moment for moment in run.drive(num_ticks(SECONDS)) if moment.is_keyframe]
     run.close()
     return moments
