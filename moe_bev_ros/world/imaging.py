@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.world.parts import BLUE, CX, CY, CZ, GLOW, GREEN, RED
-from moe_bev_ros.world.solids import F32, Three, helper, kernel, noise
+from moe_bev_ros.world.solids import F32, HALF, ONE, ZERO, Three, helper, inlined, kernel, noise
 from moe_bev_ros.world.weather import GLOW as SUN_GLOW
 from moe_bev_ros.world.weather import HORIZON_R, LAMPS, SUN_X, SUN_Y, SUN_Z, THICKNESS
 
@@ -92,7 +92,7 @@ def add_streaks(rain_mm_per_h: float, air_k: Array, seed: int, light_3hw: F32) -
                     light_3hw[channel, i, j] += light * (1.0 - light_3hw[channel, i, j] / 400.0)
 
 
-@helper
+@inlined
 def flow(move_3: Three, turn_3: Three, a: float, b: float, nearness: float) -> tuple[float, float]:
     """How far the image of a thing that stands moves, in focal lengths; ``a``, ``b``: where it is seen, at distance 1.
 
@@ -106,28 +106,27 @@ def flow(move_3: Three, turn_3: Three, a: float, b: float, nearness: float) -> t
     return x - a * z, y - b * z
 
 
-@helper
-def _tap(light_3hw: F32, v: int, u: int, along_u: float, along_v: float, blurred_3hw: F32) -> None:
-    """Average the light of a few pixels between half the flow back and half the flow on."""
-    height, width = light_3hw.shape[1], light_3hw.shape[2]
-    taps = min(MOST_TAPS, max(2, int(1.5 + max(abs(along_u), abs(along_v)))))
-    share = 1.0 / taps
-    left, right = max(0.0, u + 0.5 - 0.5 * along_u), max(0.0, u + 0.5 + 0.5 * along_u)
-    top, bottom = max(0.0, v + 0.5 - 0.5 * along_v), max(0.0, v + 0.5 + 0.5 * along_v)
-    left, right, top, bottom = (
-        min(left, width - 0.5),
-        min(right, width - 0.5),
-        min(top, height - 0.5),
-        min(bottom, height - 0.5),
-    )
-    step_u, step_v = (right - left) * share, (bottom - top) * share
-    at_u, at_v = left + 0.5 * step_u, top + 0.5 * step_v
-    red, green, blue = 0.0, 0.0, 0.0
-    for _ in range(taps):
-        i, j = int(at_v), int(at_u)
-        red, green, blue = red + light_3hw[0, i, j], green + light_3hw[1, i, j], blue + light_3hw[2, i, j]
-        at_u, at_v = at_u + step_u, at_v + step_v
-    blurred_3hw[0, v, u], blurred_3hw[1, v, u], blurred_3hw[2, v, u] = red * share, green * share, blue * share
+@inlined
+def _tap(light_3p: F32, width: int, right: float, low: float, at: float, down: float, along_u: float, along_v: float) -> Three:
+    """Average light of a few pixels between half the flow back and half the flow on.
+
+    Args:
+        light_3p: of an image of this width, whose last pixel's middle is ``right`` and ``low``; ``at`` and ``down``: the
+            middle of the pixel that moves.
+    """
+    taps = min(MOST_TAPS, max(2, int(ONE + HALF + max(abs(along_u), abs(along_v)))))
+    rest: float = np.float32(taps)  # type: ignore[assignment]
+    share = ONE / rest
+    u, end_u = min(max(ZERO, at - HALF * along_u), right), min(max(ZERO, at + HALF * along_u), right)
+    v, end_v = min(max(ZERO, down - HALF * along_v), low), min(max(ZERO, down + HALF * along_v), low)
+    step_u, step_v = (end_u - u) * share, (end_v - v) * share
+    u, v = u + HALF * step_u, v + HALF * step_v
+    red, green, blue = ZERO, ZERO, ZERO
+    while rest > ZERO:  # not `for`: the compiler would prepare to take eight taps at a time, of mostly two
+        p = np.uint32(np.int32(v) * np.int32(width) + np.int32(u))
+        red, green, blue = red + light_3p[0, p], green + light_3p[1, p], blue + light_3p[2, p]
+        u, v, rest = u + step_u, v + step_v, rest - ONE
+    return red * share, green * share, blue * share
 
 
 @kernel
@@ -138,19 +137,27 @@ def blur(motion_6: Array, pinhole_4: Array, depth_hw: F32, light_3hw: F32, blurr
         motion_6: way [m] and turn [rad] of the camera while the shutter is open, in its own frame.
     """
     height, width = depth_hw.shape
-    fx, fy, cx, cy = pinhole_4
-    move, turn = (motion_6[0], motion_6[1], motion_6[2]), (motion_6[3], motion_6[4], motion_6[5])
-    along_u_w, along_v_w = np.empty(width), np.empty(width)
-    wide, high = 1.0 / fx, 1.0 / fy
-    blurred_3hw[:] = light_3hw
+    motion, pinhole = motion_6.astype(np.float32), pinhole_4.astype(np.float32)
+    fx, fy, cx, cy = pinhole[0], pinhole[1], pinhole[2], pinhole[3]
+    move, turn = (motion[0], motion[1], motion[2]), (motion[3], motion[4], motion[5])
+    along_u_w, along_v_w = np.empty(width, np.float32), np.empty(width, np.float32)
+    wide, high, right, low = ONE / fx, ONE / fy, np.float32(width) - HALF, np.float32(height) - HALF
+    light_3p, blurred_3p = light_3hw.reshape(3, height * width), blurred_3hw.reshape(3, height * width)
     for v in range(height):
-        row, b = depth_hw[v], (v + 0.5 - cy) * high
+        row, down = depth_hw[v], np.float32(v) + HALF
+        b = (down - cy) * high
         for u in range(width):
-            along_u, along_v = flow(move, turn, (u + 0.5 - cx) * wide, b, 1.0 / row[u])
+            along_u, along_v = flow(move, turn, (np.float32(u) + HALF - cx) * wide, b, ONE / row[u])
             along_u_w[u], along_v_w[u] = fx * along_u, fy * along_v
         for u in range(width):
-            if max(abs(along_u_w[u]), abs(along_v_w[u])) >= LEAST_FLOW:
-                _tap(light_3hw, v, u, along_u_w[u], along_v_w[u], blurred_3hw)
+            p = np.uint32(v * width + u)
+            along_u, along_v = along_u_w[u], along_v_w[u]
+            if max(abs(along_u), abs(along_v)) >= LEAST_FLOW:
+                at = np.float32(u) + HALF
+                red, green, blue = _tap(light_3p, width, right, low, at, down, along_u, along_v)
+                blurred_3p[0, p], blurred_3p[1, p], blurred_3p[2, p] = red, green, blue
+            else:
+                blurred_3p[0, p], blurred_3p[1, p], blurred_3p[2, p] = light_3p[0, p], light_3p[1, p], light_3p[2, p]
 
 
 @kernel

@@ -30,7 +30,7 @@ def _single(value: float) -> float:
 
 
 MISS = _single(1e9)
-ZERO, ONE, TINY = _single(0.0), _single(1.0), _single(1e-20)
+ZERO, HALF, ONE, TINY = _single(0.0), _single(0.5), _single(1.0), _single(1e-20)
 TAPER_X, TAPER_Y = _single(0.17), _single(0.1)  # of a CABIN: share of the half size lost from the middle to the top
 
 
