@@ -2,7 +2,7 @@
 
 A file belongs to one row (engine, planner, controller, latency), one set of cases and one state of the code that drives and
 judges; after any change a new file begins. The reference runs that progress is compared with are a row like any other:
-REFERENCE, the stack's own planner with true objects and without latency.
+REFERENCE, the stack's own planner with true objects and their default latency.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from moe_bev_ros.datasets.worker_processes import check_stopped, run_jobs
 from moe_bev_ros.evaluation.closed_loop import RunRecord, run_case, warm_up
 from moe_bev_ros.evaluation.drive_suites import DriveCase, DriveRow
 
-REFERENCE = DriveRow(planner='idm', latency_ms=0.0)
+REFERENCE = DriveRow()
 CODE = ('core', 'perception', 'engine', 'planning', 'control', 'world')  # and these files of evaluation
 JUDGE = ('closed_loop.py', 'drive_area.py', 'drive_scores.py')
 
