@@ -19,8 +19,8 @@ NUM_LISTED = 40
 NOTE = (
     "Scores after nuPlan's closed-loop metrics and weights: no collision at fault, drivable area, driving direction and "
     'making progress are factors; time to collision 5, progress 5, speed limit 4 and comfort 2 are weights. Progress is a '
-    'share of that of the IDM planner with true objects and 50 ms latency, 1 where it is more, and so 1 in that row. Intervals: '
-    '95 %, bootstrap over runs. Red lights are counted and not scored.'
+    'share of that of the IDM planner with true objects and 50 ms latency, 1 where it is more, and so 1 in that row. '
+    'Intervals: 95 %, bootstrap over runs. Red lights are counted and not scored.'
 )
 COLUMNS = (
     'score',
