@@ -8,7 +8,7 @@ DEFINITIONS := $(wildcard msg/*.msg srv/*.srv interfaces/*/*/*) setup.py pyproje
 INSTALLED := $(wildcard launch/* config/* config/*/*) $(wildcard moe_bev_ros/nodes/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-jazzy check format bench-nodes clean
+.PHONY: help install demo test test-all test-jazzy check format results bench-nodes clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,18 +43,22 @@ test-all: $(VENV)/.installed  ## every test, the long ones too
 test-jazzy:  ## the same tests, with the package built as a wheel on the Jazzy wheels
 	@bash .ci/test-jazzy $(PYTHON)
 
-check: $(VENV)/.installed  ## format, lint, types, import rules, package.xml
+check: $(VENV)/.installed  ## format, lint, types, import rules, package.xml, tables
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/check_package_xml.py
 	$(BIN)/python .ci/readme_tables.py --check
+	$(BIN)/moe-bev evaluate results --check
 
 format: $(VENV)/.installed  ## let ruff mend, and write the README's tables
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/python .ci/readme_tables.py
+
+results: $(VENV)/.installed  ## write the tables of RESULTS.md from results/*.json
+	$(BIN)/moe-bev evaluate results
 
 bench-nodes: $(VENV)/.installed  ## ms per image and per 100,000 points against bare np.frombuffer
 	$(BIN)/moe-bev bench nodes
