@@ -15,7 +15,7 @@ from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.world.heights import ground_at
 from moe_bev_ros.world.parts import BASE, CX, CY, CZ, GLOW
 from moe_bev_ros.world.shadows import Bytes, sample
-from moe_bev_ros.world.solids import F32, MISS, Three, inlined, kernel, normal, reciprocal_root, to_unit
+from moe_bev_ros.world.solids import F32, HALF, MISS, ONE, ZERO, Three, inlined, kernel, normal, reciprocal_root, to_unit
 from moe_bev_ros.world.surfaces import surface, texel
 from moe_bev_ros.world.weather import (
     AMBIENT,
@@ -37,6 +37,7 @@ from moe_bev_ros.world.weather import (
 )
 from moe_bev_ros.world.weather import GLOW as SUN_GLOW
 
+GLOW_3 = (1.0, 0.9, 0.5)  # colour of the glow around the sun
 LAMP_R, LAMP_G, LAMP_B = 0.75, 0.68, 0.56  # light of lamps where their map says 255
 BEAM_TOP_M = 2.5  # headlights light nothing above
 WET_DARKENS = 0.45
@@ -66,16 +67,41 @@ class GroundMaps(NamedTuple):
 
 
 @inlined
-def sky(air_k: Array, dz: float, towards_sun: float) -> Three:
-    """Colour of the sky in a unit direction of this height, with a glow around the sun."""
-    height = np.sqrt(min(1.0, max(0.0, dz) * 1.5))
-    t = max(0.0, towards_sun)
+def _sky_shares(dz: float, towards_sun: float) -> tuple[float, float]:
+    """Shares of the zenith's colour and of the sun's glow in a unit direction of this height."""
+    t = max(ZERO, towards_sun)
     t2 = t * t
     t8 = t2 * t2 * t2 * t2
-    glow = air_k[SUN_GLOW] * (t8 * t8 * t8)
-    red = air_k[HORIZON_R] + (air_k[ZENITH_R] - air_k[HORIZON_R]) * height + glow
-    green = air_k[HORIZON_G] + (air_k[ZENITH_G] - air_k[HORIZON_G]) * height + 0.9 * glow
-    return red, green, air_k[HORIZON_B] + (air_k[ZENITH_B] - air_k[HORIZON_B]) * height + 0.5 * glow
+    return np.sqrt(min(ONE, max(ZERO, dz) * (ONE + HALF))), t8 * t8 * t8
+
+
+@inlined
+def sky(air_k: Array, dz: float, towards_sun: float) -> Three:
+    """Colour of the sky in a unit direction of this height, with a glow around the sun."""
+    height, glow = _sky_shares(dz, towards_sun)
+    glow *= air_k[SUN_GLOW]
+    red = air_k[HORIZON_R] + (air_k[ZENITH_R] - air_k[HORIZON_R]) * height + GLOW_3[0] * glow
+    green = air_k[HORIZON_G] + (air_k[ZENITH_G] - air_k[HORIZON_G]) * height + GLOW_3[1] * glow
+    return red, green, air_k[HORIZON_B] + (air_k[ZENITH_B] - air_k[HORIZON_B]) * height + GLOW_3[2] * glow
+
+
+@inlined
+def _fill_sky(air_k: F32, d_3: Three, step_3: Three, shares_2w: F32, light_3w: F32) -> None:
+    """Colours of the sky behind a row of pixels, many at a time: `sky` of directions d, d + step, d + 2 step ..."""
+    height_w, glow_w = shares_2w[0], shares_2w[1]
+    dx, dy, dz = np.float32(d_3[0]), np.float32(d_3[1]), np.float32(d_3[2])
+    sx, sy, sz = np.float32(step_3[0]), np.float32(step_3[1]), np.float32(step_3[2])
+    for u in range(height_w.shape[0]):
+        k = np.float32(u)
+        x, y, z = dx + k * sx, dy + k * sy, dz + k * sz
+        scale = ONE / np.sqrt(x * x + y * y + z * z)
+        towards_sun = (x * air_k[SUN_X] + y * air_k[SUN_Y] + z * air_k[SUN_Z]) * scale
+        height_w[u], glow_w[u] = _sky_shares(z * scale, towards_sun)
+    for channel in range(3):
+        row, low, glow = light_3w[channel], air_k[HORIZON_R + channel], air_k[SUN_GLOW] * np.float32(GLOW_3[channel])
+        rise = air_k[ZENITH_R + channel] - low
+        for u in range(row.shape[0]):
+            row[u] = low + rise * height_w[u] + glow * glow_w[u]
 
 
 @inlined
@@ -180,7 +206,7 @@ def ground_light(
 @inlined
 def _shade(
     parts_pk: Array, num_static: int, origin_3: Array, rotation_33: Array, pinhole_4: Array, air_k: Array, maps: GroundMaps,
-    depth_hw: F32, ids_hw: NDArray[np.int32], light_3hw: F32, part: Array,
+    depth_hw: F32, ids_hw: NDArray[np.int32], light_3hw: F32, part: Array, air_single: F32, shares_2w: F32,
 ) -> None:  # fmt: skip
     height, width = depth_hw.shape
     cx, cy, wide, high = pinhole_4[2], pinhole_4[3], 1.0 / pinhole_4[0], 1.0 / pinhole_4[1]
@@ -191,16 +217,17 @@ def _shade(
     for v in range(height):
         b = (v + 0.5 - cy) * high
         row_x, row_y, row_z = r[0, 1] * b + r[0, 2], r[1, 1] * b + r[1, 2], r[2, 1] * b + r[2, 2]
+        left = (0.5 - cx) * wide
+        first = (r[0, 0] * left + row_x, r[1, 0] * left + row_y, r[2, 0] * left + row_z)
+        _fill_sky(air_single, first, (r[0, 0] * wide, r[1, 0] * wide, r[2, 0] * wide), shares_2w, light_3hw[:, v])
         for u in range(width):
             a = (u + 0.5 - cx) * wide
             dx, dy, dz = r[0, 0] * a + row_x, r[1, 0] * a + row_y, r[2, 0] * a + row_z
             depth, p = depth_hw[v, u], ids_hw[v, u]
+            if depth >= MISS:
+                continue
             scale = reciprocal_root(dx * dx + dy * dy + dz * dz)
             ex, ey, ez = dx * scale, dy * scale, dz * scale
-            back = sky(air_k, ez, ex * air_k[SUN_X] + ey * air_k[SUN_Y] + ez * air_k[SUN_Z])
-            if depth >= MISS:
-                light_3hw[0, v, u], light_3hw[1, v, u], light_3hw[2, v, u] = back
-                continue
             x, y, z = o[0] + depth * dx, o[1] + depth * dy, o[2] + depth * dz
             if p >= 0:
                 if p != last:
@@ -218,9 +245,9 @@ def _shade(
                 light = ground_light(colour, air_k, shadow_hw, shadow_3, lit_hw, lit_3, facing, x, y, ez)
                 red, green, blue = light
             clear = clearness(air_k, depth)
-            light_3hw[0, v, u] = back[0] + clear * (red - back[0])
-            light_3hw[1, v, u] = back[1] + clear * (green - back[1])
-            light_3hw[2, v, u] = back[2] + clear * (blue - back[2])
+            light_3hw[0, v, u] += clear * (red - light_3hw[0, v, u])
+            light_3hw[1, v, u] += clear * (green - light_3hw[1, v, u])
+            light_3hw[2, v, u] += clear * (blue - light_3hw[2, v, u])
 
 
 @kernel
@@ -230,4 +257,8 @@ def shade_image(
 ) -> None:  # fmt: skip
     """Light of every pixel whose depth and part `render` has found; parts from ``num_static`` on are actors'."""
     part = np.empty(parts_pk.shape[1])
-    _shade(parts_pk, num_static, origin_3, rotation_33, pinhole_4, air_k, maps, depth_hw, ids_hw, light_3hw, part)
+    air_single, shares_2w = air_k.astype(np.float32), np.empty((2, depth_hw.shape[1]), np.float32)
+    _shade(
+        parts_pk, num_static, origin_3, rotation_33, pinhole_4, air_k, maps, depth_hw, ids_hw, light_3hw,
+        part, air_single, shares_2w,
+    )  # fmt: skip
