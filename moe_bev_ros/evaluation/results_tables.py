@@ -126,8 +126,10 @@ WORLD_ROWS = {
     'scenes': 'scenes',
     'frames': 'keyframes',
     'boxes_per_frame': 'boxes in range a frame',
+    'scored_boxes_per_frame': 'of them with a point',
     'share_at_most_5_points': 'share with at most 5 points',
     'share_at_most_2_points': 'share with at most 2 points',
+    'scored_share_at_most_5_points': 'share with at most 5 points, of boxes with a point',
     'share_below_60_percent_visible': 'share less than 60 % visible',
 }
 
