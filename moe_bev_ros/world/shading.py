@@ -16,7 +16,7 @@ from moe_bev_ros.world.heights import ground_at
 from moe_bev_ros.world.parts import BASE, CX, CY, CZ, GLOW
 from moe_bev_ros.world.shadows import Bytes, sample
 from moe_bev_ros.world.solids import F32, HALF, MISS, ONE, ZERO, Three, inlined, kernel, normal, reciprocal_root, to_unit
-from moe_bev_ros.world.surfaces import surface, texel
+from moe_bev_ros.world.surfaces import SHEEN, surface, texel
 from moe_bev_ros.world.weather import (
     AMBIENT,
     HORIZON_B,
@@ -41,6 +41,7 @@ GLOW_3 = (1.0, 0.9, 0.5)  # colour of the glow around the sun
 LAMP_R, LAMP_G, LAMP_B = 0.75, 0.68, 0.56  # light of lamps where their map says 255
 BEAM_TOP_M = 2.5  # headlights light nothing above
 WET_DARKENS = 0.45
+LEVEL_NZ = 0.99  # tops of walls and ledges are dull: seen flat, in single pixels, they would flash like glass
 
 
 class GroundMaps(NamedTuple):
@@ -155,7 +156,7 @@ def part_light(
         light_g + glow * (1.15 - light_g),
         light_b + glow * (1.15 - light_b),
     )
-    if mirror == 0.0:
+    if mirror == 0.0 or (mirror <= SHEEN and nz > LEVEL_NZ and not moves):
         return red * light_r, green * light_g, blue * light_b
     mirror = mirror + (0.35 - 0.35 * glow) * (1.0 + min(0.0, facing)) ** 3
     keep = 1.0 - mirror

@@ -12,8 +12,9 @@ from moe_bev_ros.world.heights_torch import Grids, ground_at
 from moe_bev_ros.world.maps_torch import sample
 from moe_bev_ros.world.parts import BASE, CX, CY, CZ, SHAPE
 from moe_bev_ros.world.parts import GLOW as PART_GLOW
-from moe_bev_ros.world.shading import BEAM_TOP_M, LAMP_B, LAMP_G, LAMP_R, WET_DARKENS
+from moe_bev_ros.world.shading import BEAM_TOP_M, LAMP_B, LAMP_G, LAMP_R, LEVEL_NZ, WET_DARKENS
 from moe_bev_ros.world.solids_torch import MISS, normals, to_unit
+from moe_bev_ros.world.surfaces import SHEEN
 from moe_bev_ros.world.surfaces_torch import Pyramids, surfaces, texels
 from moe_bev_ros.world.weather import (
     AMBIENT,
@@ -138,7 +139,8 @@ def _part_light(part_km: Tensor, static_m: Tensor, points: _Points, maps: Maps) 
     glow = part_km[PART_GLOW]
     colour = colour * (light + glow * (1.15 - light))
     polish = mirror + (0.35 - 0.35 * glow) * (1.0 + facing.clamp(max=0.0)) ** 3
-    polish = torch.where(mirror == 0.0, 0.0, polish)
+    dull = (mirror == 0.0) | ((mirror <= SHEEN) & (normal[2] > LEVEL_NZ) & static_m)
+    polish = torch.where(dull, 0.0, polish)
     reflection = torch.where(mirrored[2] < 0.0, (140.0 * air[AMBIENT])[None], sky(air, mirrored))
     return colour * (1.0 - polish) + reflection * polish
 

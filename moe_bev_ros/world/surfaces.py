@@ -14,6 +14,7 @@ from moe_bev_ros.world.solids import Three, inlined, noise
 
 STOREY_M, WINDOW_M, LEAF_M, STRIPE_M, LETTER_M = 3.1, 2.6, 0.16, 0.25, 0.11
 PAINT_WHITE = 232.0
+SHEEN = 0.05  # how far a plain surface mirrors the sky
 COARSER = 1.96  # a pixel this many times a texel's area takes the next level
 Four = tuple[float, float, float, float]
 
@@ -81,7 +82,7 @@ def surface(part_k: Array, ux: float, uy: float, uz: float, nz: float, up_sky: f
         return stripes(part_k, ux, uy, uz)
     if texture == 5:
         return lettering(part_k, ux, uy, uz)
-    return part_k[RED], part_k[GREEN], part_k[BLUE], 0.05
+    return part_k[RED], part_k[GREEN], part_k[BLUE], SHEEN
 
 
 @inlined

@@ -10,7 +10,7 @@ from torch import Tensor
 from moe_bev_ros.world.parts import BLUE, CX, GREEN, HX, HY, HZ, RED, TEXTURE
 from moe_bev_ros.world.scene import Texture
 from moe_bev_ros.world.solids_torch import noise
-from moe_bev_ros.world.surfaces import COARSER, LEAF_M, LETTER_M, PAINT_WHITE, STOREY_M, STRIPE_M, WINDOW_M
+from moe_bev_ros.world.surfaces import COARSER, LEAF_M, LETTER_M, PAINT_WHITE, SHEEN, STOREY_M, STRIPE_M, WINDOW_M
 
 
 class Pyramids(NamedTuple):
@@ -30,7 +30,7 @@ class Pyramids(NamedTuple):
 def surfaces(parts_km: Tensor, units_3m: Tensor, normal_z_m: Tensor, up_sky_m: Tensor) -> tuple[Tensor, Tensor]:
     """(3, M) colour of parts at points of their unit spaces, and (M,) how far they mirror the sky."""
     texture = parts_km[TEXTURE].long()
-    colour, mirror = parts_km[[RED, GREEN, BLUE]].clone(), torch.full_like(normal_z_m, 0.05)
+    colour, mirror = parts_km[[RED, GREEN, BLUE]].clone(), torch.full_like(normal_z_m, SHEEN)
     mirror = torch.where(texture == Texture.GLASS, 0.25 + 0.25 * up_sky_m.clamp(min=0.0), mirror)
     for kind, paint in (
         (Texture.FACADE, _facade),

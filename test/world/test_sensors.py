@@ -66,6 +66,15 @@ def test_each_camera_sees_what_stands_before_it():
         assert len(seen) <= 2
 
 
+def test_a_level_top_that_stands_does_not_mirror_the_sky():
+    """Seen flat, a car's roof does; a ledge would flash in single pixels."""
+    table = Part((0.0, 0.0, 1.05), (6.0, 6.0, 0.5), (30, 20, 20))
+    roof = sense(Actor(1, Body(Label.CAR, (6.0, 6.0, 1.3), (table,)), 12.0, 0.0, 0.0)).images_nhw3[0, 68, 170:180]
+    ledge = sense(props=(Prop(12.0, 0.0, 0.0, (table,)),)).images_nhw3[0, 68, 170:180]
+    assert ledge[:, 2].mean() < 40.0
+    assert roof[:, 2].mean() > 60.0
+
+
 def test_the_ground_is_darker_in_a_shadow():
     lit = sense().images_nhw3[0, 120, 176].astype(int).sum()
     shaded = sense(
