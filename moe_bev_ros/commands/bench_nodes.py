@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
-import json
 import sys
 from pathlib import Path
 
 # The title of a group of rows, and the module of moe_bev_ros.evaluation that measures it.
+from moe_bev_ros.core.files import write_json
+
 GROUPS = {'one image of 1600 x 900': 'bench_images', '100,000 points': 'bench_points'}
 
 
@@ -31,5 +32,5 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(f'{title}\n{format_rows(rows)}\n\n')
         report[title] = [dataclasses.asdict(row) for row in rows]
     if args.json is not None:
-        args.json.write_text(json.dumps(report, indent=1) + '\n')
+        write_json(args.json, report)
     return 0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 from pathlib import Path
 
 from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.core.files import write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +27,5 @@ def run(args: argparse.Namespace) -> int:
     sys.stdout.write(report.text() + '\n')
     if args.json is not None:
         values = {**dataclasses.asdict(report), 'frames_per_s': report.frame.per_s}
-        partial = args.json.with_name(args.json.name + '.part')
-        partial.write_text(json.dumps(values, indent=1) + '\n')
-        partial.replace(args.json)
+        write_json(args.json, values)
     return 0

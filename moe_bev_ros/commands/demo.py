@@ -10,7 +10,8 @@ from typing import Any
 
 from moe_bev_ros.commands.picture_recorder import PictureRecorder
 from moe_bev_ros.commands.running_stack import RunningStack, say
-from moe_bev_ros.evaluation.summary import RunLog, table, write_json
+from moe_bev_ros.core.files import write_json
+from moe_bev_ros.evaluation.summary import RunLog, table
 from moe_bev_ros.runtime.environment import config_dir
 from moe_bev_ros.runtime.stack import Stack, load_stack, sim_stack
 

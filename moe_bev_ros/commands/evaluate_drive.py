@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from moe_bev_ros.control.controllers import CONTROLLERS
 from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.core.files import write_json
 from moe_bev_ros.engine.engines import ENGINES
 from moe_bev_ros.evaluation.drive_suites import SUITES, TRUTH, TRUTH_LATENCY_MS, DriveCase, DriveRow, suite_cases
-from moe_bev_ros.evaluation.summary import write_json
 from moe_bev_ros.planning.planners import PLANNERS
 
 if TYPE_CHECKING:

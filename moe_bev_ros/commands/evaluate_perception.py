@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 
 from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.core.files import write_json
 from moe_bev_ros.datasets.nuscenes_tree import NuscenesTree, open_tree
 from moe_bev_ros.datasets.worker_processes import run_jobs
 from moe_bev_ros.engine.base import BevGrid, Engine, EngineError
@@ -25,7 +26,6 @@ from moe_bev_ros.evaluation.perception_report import perception_report
 from moe_bev_ros.evaluation.perception_tables import overview, own_metrics
 from moe_bev_ros.evaluation.report import write_report
 from moe_bev_ros.evaluation.strata import RESAMPLES
-from moe_bev_ros.evaluation.summary import write_json
 
 AGREE_WITHIN = 0.002  # of NDS, between this process and the nodes
 

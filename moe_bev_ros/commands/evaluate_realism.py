@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.core.files import write_json
 
 if TYPE_CHECKING:
     from moe_bev_ros.evaluation.realism import BinRatio, RingCount
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     _print(f'too few boxes to judge by the goal: {", ".join(few) or "none"}')
     _print(_ground_line(rings))
     if args.json is not None:
-        _write_json(args.json, ratios, rings, histograms)
+        _write_figures(args.json, ratios, rings, histograms)
     if args.out is not None:
         _plot(args.out, ratios, rings, histograms)
     return 0
@@ -131,7 +131,7 @@ def _world_images() -> list[NDArray[np.uint8]]:
     return images
 
 
-def _write_json(path: Path, ratios: Sequence[BinRatio], rings: Sequence[RingCount], histograms: dict[str, Any]) -> None:
+def _write_figures(path: Path, ratios: Sequence[BinRatio], rings: Sequence[RingCount], histograms: dict[str, Any]) -> None:
     content = {
         'ratios': [
             {**vars(row), 'label': row.label.name.lower(), 'goal': row.is_met if row.has_goal else None} for row in ratios
@@ -139,14 +139,7 @@ def _write_json(path: Path, ratios: Sequence[BinRatio], rings: Sequence[RingCoun
         'ground_rings': [vars(ring) for ring in rings],
         **histograms,
     }
-    partial = path.with_suffix('.partial')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(content, indent=1))
-        partial.replace(path)
-    except OSError as err:
-        partial.unlink(missing_ok=True)
-        raise InputError(f'{path}: {err.strerror}; give another place with --json') from err
+    write_json(path, content)
 
 
 def _plot(folder: Path, ratios: Sequence[BinRatio], rings: Sequence[RingCount], histograms: dict[str, Any]) -> None:

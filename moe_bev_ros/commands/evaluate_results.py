@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from moe_bev_ros.core.errors import InputError
-from moe_bev_ros.evaluation.results_page import FOLDER, PAGE, rewritten, stale_blocks, write_page
+from moe_bev_ros.core.files import write_text
+from moe_bev_ros.evaluation.results_page import FOLDER, PAGE, rewritten, stale_blocks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
             _print(f'{page}: block {name} is not what {results} says; run `moe-bev evaluate results`')
         return 1 if stale else 0
     if stale:
-        write_page(page, rewritten(text, results))
+        write_text(page, rewritten(text, results))
     _print(f'{page}: {len(stale)} blocks changed')
     return 0
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from moe_bev_ros.commands.running_stack import RunningStack, say
+from moe_bev_ros.core.files import write_json
 from moe_bev_ros.datasets.bag_reader import BagReader
 from moe_bev_ros.datasets.bag_streams import SensorStreams, sensor_streams
-from moe_bev_ros.evaluation.summary import frame_stamps, table, write_json
+from moe_bev_ros.evaluation.summary import frame_stamps, table
 from moe_bev_ros.nodes.player_node import EXIT_DAMAGED
 from moe_bev_ros.perception.pairing import PairingConfig
 from moe_bev_ros.runtime.environment import config_dir

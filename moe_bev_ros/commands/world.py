@@ -16,12 +16,13 @@ import cv2
 import numpy as np
 
 from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.core.files import write_text
 from moe_bev_ros.core.frame import CameraImages
 from moe_bev_ros.core.se3 import transform_points
 from moe_bev_ros.datasets.frames import read_frames
 from moe_bev_ros.datasets.frames_to_tree import write_frames_tree
 from moe_bev_ros.datasets.nuscenes_tree import open_tree
-from moe_bev_ros.datasets.nuscenes_writer import TreeWriter, write_text
+from moe_bev_ros.datasets.nuscenes_writer import TreeWriter
 from moe_bev_ros.datasets.scenario_check import scenario_facts
 from moe_bev_ros.datasets.tree_statistics import tree_statistics
 from moe_bev_ros.datasets.worker_processes import run_jobs
@@ -164,6 +165,8 @@ def _stats(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     if args.out.suffix not in ('.jpg', '.png'):
         raise InputError(f'{args.out}: give a name that ends in .jpg or .png')
+    if args.at < 0.0:
+        raise InputError(f'--at {args.at:g} lies before the start; give 0 or more')
     rig = replace(NUSCENES_RIG, image_width=SHOW_SIZE[0], image_height=SHOW_SIZE[1])
     run = WorldRun(_shown(args), rig, threads=os.cpu_count() or 1)
     try:
@@ -172,7 +175,8 @@ def _show(args: argparse.Namespace) -> int:
         picture_hw3 = draw_frame(_snapshot(run, moment, rig))
     finally:
         run.close()
-    cv2.imwrite(str(args.out), cv2.cvtColor(picture_hw3, cv2.COLOR_RGB2BGR))
+    if not cv2.imwrite(str(args.out), cv2.cvtColor(picture_hw3, cv2.COLOR_RGB2BGR)):
+        raise InputError(f'{args.out}: cannot be written; give a folder that is there, and make room')
     scenario, name = run.scenario, args.tracks or f'seed {args.seed}'
     facts = f'{scenario.kind}, {scenario.scene.condition.name}, {scenario.style}, {len(moment.actors)} road users'
     sys.stdout.write(f'{args.out}: {name} after {args.at:g} s: {facts}\n')

@@ -19,6 +19,24 @@ from moe_bev_ros.datasets.nuscenes_tables import LABEL_OF_CATEGORY, OTHER_CATEGO
 
 NEVER_EMPTY = ('calibrated_sensor', 'ego_pose', 'sample', 'sample_data', 'scene', 'sensor')
 MAY_BE_EMPTY = ('attribute', 'category', 'instance', 'sample_annotation', 'visibility')
+# What is asked of the rows; a table of another version is told by its first one.
+FIELDS: dict[str, tuple[str, ...]] = {
+    'attribute': ('name',),
+    'calibrated_sensor': ('sensor_token', 'translation', 'rotation', 'camera_intrinsic'),
+    'category': ('name',),
+    'ego_pose': ('translation', 'rotation'),
+    'instance': ('category_token',),
+    'sample': ('timestamp', 'scene_token', 'next'),
+    'sample_annotation': (
+        'sample_token', 'instance_token', 'visibility_token', 'attribute_tokens', 'translation', 'size', 'rotation', 'prev',
+        'next', 'num_lidar_pts',
+    ),
+    'sample_data': (
+        'sample_token', 'ego_pose_token', 'calibrated_sensor_token', 'timestamp', 'is_key_frame', 'height', 'width', 'filename',
+    ),
+    'scene': ('name', 'first_sample_token'),
+    'sensor': ('channel', 'modality'),
+}  # fmt: skip
 LIDARSEG_PREFIXES = ('flat.', 'static.', 'noise', 'vehicle.ego')  # categories of lidarseg, which no box has
 VELOCITY_TIME_S = 1.5  # as in the devkit's box_velocity; twice as much between two neighbours
 
@@ -165,6 +183,9 @@ class TreeIndex:
             raise InputError(f'{path}: {err}; the file is cut off, copy it again') from err
         if not isinstance(content, list) or not all(isinstance(row, dict) and 'token' in row for row in content):
             raise InputError(f'{path}: must be a list of rows with a token; this is no table of nuScenes v1.0')
+        absent = [field for field in FIELDS.get(name, ()) if content and field not in content[0]]
+        if absent:
+            raise InputError(f'{path}: rows without {", ".join(absent)}; this is no table of nuScenes v1.0')
         return content
 
     def _category_labels(self, categories: list[Row]) -> dict[str, Label]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.core.files import disk_error, write_text, write_texts
 from moe_bev_ros.datasets.nuscenes_tables import LIDAR, SCENE_TABLES, Rows, common_tables
 
 VERSION = 'v1.0-world'
@@ -78,7 +79,7 @@ class TreeWriter:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         except OSError as err:
-            raise _disk_error(err, path) from err
+            raise disk_error(err, path) from err
 
     def finish_scene(self, name: str, split: str, rows: Rows, extra: dict[str, Any]) -> None:
         """The scene's data are all written: from now on it counts."""
@@ -98,7 +99,7 @@ class TreeWriter:
         splits: dict[str, list[str]] = {name: [] for name in SPLITS}
         paths = sorted((self.folder / 'scenes').glob('*.json'), key=lambda path: (len(path.stem), path.stem))
         for path in paths:
-            content = json.loads(path.read_text())
+            content = _scene_rows(path)
             splits.setdefault(content['split'], []).append(path.stem)
             for table, rows in content['rows'].items():
                 tables[table].extend(rows)
@@ -108,31 +109,6 @@ class TreeWriter:
 
     def _rows_path(self, name: str) -> Path:
         return self.folder / 'scenes' / f'{name}.json'
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that a reader never sees half of it, nor a later run takes half of it for whole."""
-    write_texts({path: text})
-
-
-def write_texts(texts: Mapping[Path, str]) -> None:
-    """Write files likewise; where the disk is too small for all of them, none is changed.
-
-    Raises:
-        InputError: a file cannot be written.
-    """
-    temporary = {path: path.with_name(f'{path.name}.tmp') for path in texts}
-    path = Path()
-    try:
-        for path, text in texts.items():
-            temporary[path].write_text(text)
-        for path in texts:
-            temporary[path].replace(path)
-    except OSError as err:
-        for other in temporary.values():
-            with suppress(OSError):
-                other.unlink(missing_ok=True)
-        raise _disk_error(err, path) from err
 
 
 @contextmanager
@@ -147,13 +123,17 @@ def whole_or_nothing(writer: TreeWriter, scene: str) -> Iterator[None]:
     except BaseException as err:
         writer.drop_scene(scene)
         if isinstance(err, OSError):
-            raise _disk_error(err, writer.root) from err
+            raise disk_error(err, Path(err.filename or writer.root)) from err
         raise
 
 
-def _disk_error(err: OSError, path: Path) -> InputError:
-    cure = 'make room and give the same command again; what is whole is not written anew'
-    return InputError(f'{err.filename or path}: {err.strerror or err}; {cure}')
+def _scene_rows(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text()))
+    except ValueError as err:
+        raise InputError(
+            f'{path}: {err}; remove this file and give the same command again, which writes the scene anew'
+        ) from err
 
 
 def _check_settings(path: Path, settings: dict[str, Any]) -> None:

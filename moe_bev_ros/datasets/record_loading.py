@@ -73,7 +73,12 @@ class ImageLoader:
         self._poses[camera] = record.base_link_se3_sensor
         known = self._calibrated.get(record.channel)
         if known is None or known[0] != size or not np.array_equal(known[1], matrix_33):  # its table takes 30 ms
-            rig.calibrate(camera, CameraModel(*size, matrix_33))
+            try:
+                rig.calibrate(camera, CameraModel(*size, matrix_33))
+            except InputError as err:
+                raise InputError(
+                    f'{record.path}: {record.channel} in calibrated_sensor.json or sample_data.json: {err}'
+                ) from err
             self._calibrated[record.channel] = size, matrix_33
 
 

@@ -46,6 +46,6 @@ def _cloud(record: SensorRecord) -> RecordedCloud:
 def _lights(tree: NuscenesTree, scene: str, ticks: list[Tick]) -> list[tuple[int, tuple[TrafficLight, ...]]]:
     result: list[tuple[int, tuple[TrafficLight, ...]]] = []
     for tick in ticks:
-        now = tree.lights(scene, tick.sample_token) if tick.sample_token else result[-1][1]
+        now = tree.lights(scene, tick.sample_token) if tick.sample_token else result[-1][1] if result else ()
         result.append((tick.stamp_ns, now))
     return result if any(lights for _, lights in result) else []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -141,7 +140,8 @@ def official_evaluation(nusc: Any, rows: Mapping[str, Rows], work: Path) -> Any:
     annotations = (nusc.get('sample_annotation', name) for token in rows for name in nusc.get('sample', token)['anns'])
     if not any(row['category_name'] in LABEL_OF_CATEGORY for row in annotations):
         raise InputError(f'none of the {len(rows)} samples has an annotated road user; there is nothing to judge by')
-    path = write_results(work / 'results.json', not_empty(rows))
+    path = work / 'results.json'
+    path.write_text(json.dumps({'meta': META, 'results': not_empty(rows)}))
     with quiet():
         return DetectionEval(nusc, config_factory(CONFIG), str(path), SPLIT, str(work), verbose=False)
 
@@ -152,15 +152,6 @@ def not_empty(rows: Mapping[str, Rows]) -> dict[str, Rows]:
         return dict(rows)
     token, nowhere = next(iter(rows)), np.array([OUT_OF_RANGE_M, 0.0, 0.0])
     return {**rows, token: [_row(token, Label.CAR, 0.0, nowhere, np.ones(3), 0.0, np.zeros(2))]}
-
-
-def write_results(path: Path, rows: Mapping[str, Rows]) -> Path:
-    """nuScenes' result file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    temporary.write_text(json.dumps({'meta': META, 'results': rows}))
-    temporary.replace(path)
-    return path
 
 
 def summary(metrics: Any, present: Sequence[str]) -> dict[str, Any]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.core.files import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,14 +73,7 @@ def write_report(path: Path, report: Report) -> None:
         raise InputError('jinja2 is not installed; pip install "moe-bev-ros[evaluation]"') from err
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     text = environment.from_string(TEMPLATE.read_text()).render(report=report)
-    temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text)
-        temporary.replace(path)
-    except OSError as err:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f'{path}: {err.strerror or err}; make room, or give another --out') from err
+    write_text(path, text)
 
 
 def new_figure(width: float = 6.4, height: float = 4.4) -> Figure:

@@ -6,7 +6,6 @@ Prose between the blocks is written by hand and stays. A block whose file is mis
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -110,13 +109,6 @@ def stale_blocks(page: str, results: Path) -> Sequence[str]:
         InputError: as `rewritten`.
     """
     return [name for name, now, then in zip(_names(page), _bodies(page), _bodies(rewritten(page, results))) if now != then]
-
-
-def write_page(path: Path, text: str) -> None:
-    """Replace the page, whole or not at all."""
-    temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    temporary.write_text(text)
-    temporary.replace(path)
 
 
 def _names(page: str) -> list[str]:

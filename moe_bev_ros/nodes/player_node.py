@@ -22,8 +22,8 @@ from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 
 from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.core.files import write_json
 from moe_bev_ros.datasets.bag_reader import BagMessage, BagReader, BagTopic
-from moe_bev_ros.evaluation.summary import write_json
 from moe_bev_ros.nodes.convert import time_to_msg
 from moe_bev_ros.nodes.params import declare, param
 

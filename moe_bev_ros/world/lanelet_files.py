@@ -8,7 +8,6 @@ between borders, with a kerb and a pavement around it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -19,6 +18,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from moe_bev_ros.core.files import write_text
 from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.planning.lane_graph import Lane, resample
 from moe_bev_ros.planning.lanelet_map import METRES_PER_DEGREE, centre_between, lane_graph_of, load_lanelet_map, nearest_on
@@ -38,6 +38,9 @@ def write_lanelet2(network: RoadNetwork, path: Path, signals: Sequence[SignalPla
 
     Args:
         signals: where the poles of the lights stand; a light that is not among them hangs over its stop line.
+
+    Raises:
+        InputError: the file cannot be written.
     """
     lights = {light.element_id for lane in network.graph.lanes.values() for light in lane.traffic_lights}
     document = _Document(1 + max([0, *network.graph.lanes, *lights]))
@@ -46,12 +49,7 @@ def write_lanelet2(network: RoadNetwork, path: Path, signals: Sequence[SignalPla
         _write_light(document, network, element_id, next((s for s in signals if s.element_id == element_id), None))
     for crossing in network.crossings:
         _write_crossing(document, crossing)
-    temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    try:
-        temporary.write_text(document.text())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(path, document.text())
 
 
 def read_network(path: Path, origin_lat_lon: tuple[float, float] | None = None) -> RoadNetwork:

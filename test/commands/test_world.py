@@ -104,6 +104,7 @@ def test_one_picture_shows_a_scene(tmp_path, capsys):
         (['world', 'from-frames', 'absent', '--out', 'out'], 'absent'),
         (['world', 'show', '--seed', '5000000', '--out', 'a.jpg'], '5000000'),
         (['world', 'show', '--seed', '5', '--out', 'a.pdf'], 'ends in .jpg or .png'),
+        (['world', 'show', '--seed', '5', '--at', '-1', '--out', 'a.jpg'], '--at -1 lies before the start'),
         (['world', 'show', '--tracks', 'absent.npz', '--out', 'a.jpg'], 'absent.npz: no such file'),
         (['world', 'write', '--tracks', 'absent.npz', '--out', 'tree'], 'absent.npz: no such file'),
         (['world', 'write', '--tracks', 'a.npz', 'b/a.npz', '--out', 'tree'], 'have one name'),
@@ -121,6 +122,11 @@ def test_bad_arguments_are_errors_and_write_nothing(tmp_path, monkeypatch, capsy
 def test_recorded_frames_become_a_tree(tmp_path, data_dir, capsys):
     assert main(['world', 'from-frames', str(data_dir / 'nuscenes' / 'scene-0061'), '--out', str(tmp_path / 'tree')]) == 0
     assert 'recorded frames of scene-0061' in capsys.readouterr().out
+
+
+def test_a_picture_that_cannot_be_written_is_an_error(tmp_path, capsys):
+    assert main(['world', 'show', '--seed', '7', '--at', '0', '--out', str(tmp_path / 'absent' / 'a.jpg')]) == 2
+    assert 'a.jpg: cannot be written' in capsys.readouterr().err
 
 
 def test_a_recorded_drive_becomes_a_scene_of_a_split_of_its_own(tmp_path, data_dir, capsys):

@@ -169,3 +169,18 @@ def test_a_camera_without_calibration_is_an_error(root):
     edit(root / 'v1.0-world' / 'calibrated_sensor.json', lambda rows: [{**row, 'camera_intrinsic': []} for row in rows])
     with pytest.raises(InputError, match='camera_intrinsic of CAM_FRONT'):
         frames(root)
+
+
+def test_a_camera_with_a_singular_matrix_is_an_error_that_names_it(root):
+    singular = [[0.0, 0.0, 8.0], [0.0, 9.0, 8.0], [0.0, 0.0, 1.0]]
+    path = root / 'v1.0-world' / 'calibrated_sensor.json'
+    edit(path, lambda rows: [{**row, 'camera_intrinsic': singular if row['camera_intrinsic'] else []} for row in rows])
+    with pytest.raises(InputError, match=r'CAM_FRONT in calibrated_sensor\.json.* is singular.*calibrate'):
+        frames(root)
+
+
+@pytest.mark.parametrize(('table', 'field'), [('sample_data', 'is_key_frame'), ('scene', 'name'), ('sample', 'timestamp')])
+def test_a_table_of_another_version_is_an_error_that_names_table_and_field(root, table, field):
+    edit(root / 'v1.0-world' / f'{table}.json', lambda rows: [{k: v for k, v in row.items() if k != field} for row in rows])
+    with pytest.raises(InputError, match=rf'{table}\.json: rows without {field}; this is no table of nuScenes'):
+        open_tree(root)

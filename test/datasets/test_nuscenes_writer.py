@@ -8,7 +8,7 @@ from datasets.small_tree import SETTINGS, SIZE, write_small_tree
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.datasets.nuscenes_tables import visibility_token
 from moe_bev_ros.datasets.nuscenes_tree import open_tree
-from moe_bev_ros.datasets.nuscenes_writer import TreeWriter, whole_or_nothing, write_texts
+from moe_bev_ros.datasets.nuscenes_writer import TreeWriter, whole_or_nothing
 
 
 def files(root):
@@ -118,11 +118,11 @@ def test_tables_stay_as_they_were_where_the_new_ones_do_not_fit(tmp_path):
     assert len(list(open_tree(tmp_path).frames('world-1', SIZE))) == 16
 
 
-def test_texts_are_written_all_or_none(tmp_path):
-    (tmp_path / 'a').write_text('old')
-    with pytest.raises(InputError, match='absent'):
-        write_texts({tmp_path / 'a': 'new', tmp_path / 'absent' / 'b': 'new'})
-    assert (tmp_path / 'a').read_text() == 'old'
+def test_a_damaged_scene_is_an_error_that_names_it(tmp_path):
+    path = write_small_tree(tmp_path) / 'v1.0-world' / 'scenes' / 'world-1000000.json'
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(InputError, match=r'world-1000000\.json: .*; remove this file'):
+        TreeWriter(tmp_path, SETTINGS).merge()
 
 
 @pytest.mark.parametrize(('share', 'token'), [(0.0, '1'), (0.39, '1'), (0.4, '2'), (0.61, '3'), (0.8, '4'), (1.0, '4')])

@@ -3,8 +3,9 @@ import json
 import pytest
 
 from moe_bev_ros.core.command import Command
+from moe_bev_ros.core.files import write_json
 from moe_bev_ros.core.trace import Trace
-from moe_bev_ros.evaluation.summary import RunLog, frame_stamps, table, write_json
+from moe_bev_ros.evaluation.summary import RunLog, frame_stamps, table
 from moe_bev_ros.perception.pairing import PairingConfig
 
 BRAKE = Command(throttle=0.0, brake=0.5, steering_angle_rad=0.0, acceleration_mps2=-1.0, speed_mps=0.0, reason='no plan')

@@ -67,7 +67,7 @@ def test_a_map_without_lanes_is_named(tmp_path):
 def test_a_write_that_fails_leaves_nothing_behind(tmp_path):
     network = LAYOUTS['street'](np.random.default_rng(0)).network
     (tmp_path / 'map.osm').mkdir()
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(InputError, match=r'map\.osm: Is a directory; make room'):
         write_lanelet2(network, tmp_path / 'map.osm')
     assert [file.name for file in tmp_path.iterdir()] == ['map.osm']
 
