@@ -6,7 +6,7 @@ The kernels release the GIL, so plain threads share the cameras and the LiDAR be
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
 
@@ -91,6 +91,9 @@ class SweepPlan:
     limits: LidarLimits
 
 
+_Cast = tuple[SweepPlan, NDArray[np.float32], NDArray[np.int32]]  # distances along the floor, and parts
+
+
 @dataclass(frozen=True)
 class _Scratch:
     """Room for one image in the making, kept: fresh memory costs more than the work in it."""
@@ -136,7 +139,7 @@ class SensorSuite:
         """
         rig = self.rig
         instant = self.instant(scene, history_k4)
-        sweep = self._pool.submit(self._sweep, scene, instant, history_k4, seed)
+        cast = self._pool.submit(self._cast_sweep, instant, history_k4)
         self._light(scene, instant)
         shape = (len(rig.cameras), rig.image_height, rig.image_width)
         images, depth = np.empty((*shape, 3), np.uint8), np.empty(shape, np.float32)
@@ -144,9 +147,12 @@ class SensorSuite:
             self._pool.submit(self._image, instant, index, seed * 64 + index, depth[index], images[index])
             for index in range(len(rig.cameras))
         ]
+        points = self._pool.submit(
+            self._collect, scene, instant, cast, seed
+        )  # a short job comes last, so that threads end together
         for job in jobs:
             job.result()
-        return Sensed(images, depth, *sweep.result())
+        return Sensed(images, depth, *points.result())
 
     def visible_shares(self, scene: Scene, map_se3_base_link: Array) -> dict[int, float]:
         """How much of each actor the cameras see: pixels seen / pixels that it would cover alone, over all cameras.
@@ -317,18 +323,23 @@ class SensorSuite:
             ),
         )
 
-    def _sweep(
-        self, scene: Scene, instant: Instant, history_k4: Array, seed: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def _cast_sweep(self, instant: Instant, history_k4: Array) -> _Cast:
         plan, parts_pk = self.sweep_plan(instant, history_k4), instant.parts_pk
         shape = (len(plan.firings_c10), len(plan.tangents_b))
         floor_cb, ids_cb = np.empty(shape, np.float32), np.empty(shape, np.int32)
         beams, slack = (plan.firings_c10, plan.tangents_b), (plan.slack_m, plan.slack_rad)
         cast_sweep(parts_pk, *beams, instant.maps, plan.rotation_33, *slack, plan.limits.range_m, floor_cb, ids_cb)
+        return plan, floor_cb, ids_cb
+
+    def _collect(
+        self, scene: Scene, instant: Instant, cast: Future[_Cast], seed: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        plan, floor_cb, ids_cb = cast.result()
         tracks = np.array([*(actor.track_id for actor in scene.actors), 0], np.int64)
         points_n6, owners_n = np.empty((floor_cb.size, 6), np.float32), np.empty(floor_cb.size, np.int64)
         found = (floor_cb, ids_cb, instant.maps, plan.limits, seed, points_n6, owners_n)
-        count = collect_points(parts_pk, tracks[instant.actor_p], *beams, *found)
+        beams = (plan.firings_c10, plan.tangents_b)
+        count = collect_points(instant.parts_pk, tracks[instant.actor_p], *beams, *found)
         return points_n6[:count], owners_n[:count]
 
     def _firings(self, instant: Instant) -> Array:
