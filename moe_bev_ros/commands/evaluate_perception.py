@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 import cv2
 
+from moe_bev_ros.commands.image_size import image_size
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.files import write_json
 from moe_bev_ros.datasets.nuscenes_tree import NuscenesTree, open_tree
@@ -47,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--engine', default='clustering', metavar='NAME', help=', '.join(sorted(ENGINES)))
     parser.add_argument('--split', default='', metavar='NAME', help='such as world_val or mini_val; default: every scene')
     parser.add_argument('--scenes', type=int, metavar='N', help='only the first N scenes of the split')
-    parser.add_argument('--image-size', type=_size, default=(352, 128), metavar='WxH', help='that the engine gets: 352x128')
+    parser.add_argument(
+        '--image-size', type=image_size, default=(352, 128), metavar='WxH', help='that the engine gets: 352x128'
+    )
     parser.add_argument('--keyframes-only', action='store_true', help='2 frames a second, as nuScenes alone would give')
     parser.add_argument('--tracking', action='store_true', help='AMOTA and its like too, which is slow')
     parser.add_argument('--through-ros', action='store_true', help='play the scenes through the nodes too, and compare')
@@ -167,13 +169,6 @@ def _print_tables(results: dict[str, Any]) -> None:
             f'difference {ros["nds_difference"]:+.4f}; they {verdict}'
         )
         _print('frames ' + ', '.join(f'{name.replace("_", " ")} {count}' for name, count in ros['frames'].items()))
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r'(\d+)x(\d+)', text)
-    if match is None or min(int(match[1]), int(match[2])) < 16:
-        raise argparse.ArgumentTypeError(f'{text!r} is no size such as 704x256')
-    return int(match[1]), int(match[2])
 
 
 def _print(line: str) -> None:

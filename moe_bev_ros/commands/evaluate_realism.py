@@ -101,12 +101,19 @@ def _brightness(folder: Path) -> dict[str, list[float]]:
     from moe_bev_ros.datasets.frames import read_frames
 
     images = [
-        cv2.imread(str(image.path), cv2.IMREAD_REDUCED_GRAYSCALE_2)
+        _grey(image.path)
         for path in sorted(folder.rglob('frame.json'))
         for frame in read_frames(path.parent).frames
         for image in frame.images
     ]
     return {'recorded': _grey_shares(images), 'synthetic': _grey_shares(_world_images() if images else [])}
+
+
+def _grey(path: Path) -> NDArray[np.uint8]:
+    image = cv2.imread(str(path), cv2.IMREAD_REDUCED_GRAYSCALE_2)
+    if image is None:
+        raise InputError(f'{path}: cannot be read as an image; copy it again')
+    return np.asarray(image)
 
 
 def _grey_shares(images: Sequence[NDArray[Any]]) -> list[float]:

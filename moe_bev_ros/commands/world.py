@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 import time
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from moe_bev_ros.commands.image_size import image_size
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.files import write_text
 from moe_bev_ros.core.frame import CameraImages
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument('--tracks', type=Path, nargs='+', metavar='FILE', help='recorded drives (.npz), into split world_replay')
     write.add_argument('--scenes', type=int, help='the first so many seeds of the split')
     write.add_argument('--out', type=Path, required=True, help='root of the tree; its tables go to v1.0-world')
-    write.add_argument('--image-size', type=_size, default=(704, 256), help='width x height (default 704x256)')
+    write.add_argument('--image-size', type=image_size, default=(704, 256), help='width x height (default 704x256)')
     write.add_argument('--seconds', type=float, default=20.0, help='length of a scene (default 20)')
     write.add_argument('--kind', choices=KINDS, default='', help='of every scene, instead of all in turn')
     write.add_argument('--condition', choices=CONDITIONS, default='', help='of every scene, instead of drawn ones')
@@ -84,13 +84,6 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(f'{args.out}: recorded frames of {name}, tree written here\n')
         return 0
     return _stats(args) if args.verb == 'stats' else _show(args)
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r'(\d+)x(\d+)', text)
-    if match is None or min(int(match[1]), int(match[2])) < 16:
-        raise argparse.ArgumentTypeError(f'{text!r} is no size such as 704x256')
-    return int(match[1]), int(match[2])
 
 
 def _write(args: argparse.Namespace) -> int:

@@ -121,10 +121,6 @@ class NuscenesTree:
             raise InputError(f'{self.index.folder}: none of the {len(names)} scenes of {split} is here; write or copy them')
         return here
 
-    def sample_tokens(self, scene: str) -> tuple[str, ...]:
-        """The keyframes of a scene, in order."""
-        return tuple(row['token'] for row in self.index.samples(scene))
-
     def world(self, scene: str) -> dict[str, Any]:
         """What only our trees say of a scene: seed, kind, condition, style, lights, visible shares; empty elsewhere."""
         if scene not in self._worlds:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class TreeWriter:
     def __init__(self, root: Path, settings: dict[str, Any], version: str = VERSION) -> None:
         self.root, self.folder = root, root / version
         path = self.folder / 'settings.json'
-        if root.exists() and any(root.iterdir()) and not path.is_file():
+        if not path.is_file() and any(other.is_file() for other in root.rglob('*')):
             raise InputError(f'{root}: not empty, and no {version}/settings.json in it; give a new or an empty folder')
         if path.is_file():
             _check_settings(path, settings)
@@ -113,15 +113,19 @@ class TreeWriter:
 
 @contextmanager
 def whole_or_nothing(writer: TreeWriter, scene: str) -> Iterator[None]:
-    """Inside of it a scene is written; whatever ends that early, also Ctrl-C, removes the scene.
+    """Inside of it a scene is written; whatever ends that early, also Ctrl-C, removes it, also one that stood before.
 
     Raises:
         InputError: a file cannot be written; the text names it, and what to do.
     """
+    stood_before = writer.has_scene(scene)
     try:
         yield
     except BaseException as err:
         writer.drop_scene(scene)
+        if stood_before:  # the tables shall not name what is gone
+            with suppress(InputError):
+                writer.merge()
         if isinstance(err, OSError):
             raise disk_error(err, Path(err.filename or writer.root)) from err
         raise

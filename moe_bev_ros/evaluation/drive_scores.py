@@ -38,7 +38,6 @@ LEAST_PROGRESS = 0.2
 PROGRESS_FLOOR_M = 0.1
 OVERSPEED_MPS = 2.23
 ON_ROUTE_M = 1.5
-VULNERABLE = (Label.PEDESTRIAN, Label.BICYCLE, Label.MOTORCYCLE)
 THINGS = (Label.TRAFFIC_CONE, Label.BARRIER, Label.UNKNOWN)
 # Bounds of comfort; jerk is that of the acceleration's magnitude.
 COMFORT = {

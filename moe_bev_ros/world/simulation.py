@@ -14,7 +14,6 @@ from moe_bev_ros.core.footprints import footprints_of, overlap
 from moe_bev_ros.core.objects import Label
 from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.core.traffic_light import LightState
-from moe_bev_ros.world.collision import Collision, contact_side
 from moe_bev_ros.world.ground import paint_ground
 from moe_bev_ros.world.rig import Rig
 from moe_bev_ros.world.scenario import Scenario
@@ -35,20 +34,15 @@ class Truth:
 
     Attributes:
         distance_m: driven since reset.
-        hits: each road user that the ego has begun to overlap with, since reset.
+        collisions: road users that the ego has begun to overlap with, since reset.
         lights: with their states now.
     """
 
     ego: VehicleState
     actors: tuple[Actor, ...]
     distance_m: float
-    hits: tuple[Collision, ...]
+    collisions: int
     lights: tuple[Signal, ...]
-
-    @property
-    def collisions(self) -> int:
-        """How many there were."""
-        return len(self.hits)
 
 
 class World:
@@ -71,7 +65,7 @@ class World:
         self.ego = scenario.start
         self.steps = round(rig.lidar.period_s / STEP_S)
         self.distance_m = 0.0
-        self._hits: list[Collision] = []
+        self.collisions = 0  # road users that the ego has begun to overlap with
         self._touching: set[int] = set()
         self._dead_time = DeadTime(dead_time_steps)
         self._movers = scenario.movers()
@@ -109,11 +103,6 @@ class World:
         """(4, 4) pose of the ego on its ground."""
         return self.terrain.pose(self.ego.x, self.ego.y, self.ego.yaw_rad)
 
-    @property
-    def collisions(self) -> int:
-        """Road users that the ego has begun to overlap with, since reset."""
-        return len(self._hits)
-
     def step(self, command: Command) -> None:
         """Everything moves on by STEP_S."""
         before = self.ego
@@ -135,7 +124,7 @@ class World:
 
     def truth(self) -> Truth:
         """What really is."""
-        return Truth(self.ego, self.scene.actors, self.distance_m, tuple(self._hits), self._lights)
+        return Truth(self.ego, self.scene.actors, self.distance_m, self.collisions, self._lights)
 
     def ego_actor(self) -> Actor:
         """The ego vehicle as the other road users see it."""
@@ -174,17 +163,11 @@ class World:
             self._touching = set()
             return
         near = [a for a in self.scene.actors if abs(a.x - self.ego.x) < NEAR_M and abs(a.y - self.ego.y) < NEAR_M]
-        ego = self.ego_actor()
         boxes_n7 = np.array([actor.box_7 for actor in near], np.float32).reshape(-1, 7)
-        touches_n = overlap(footprints_of(ego.box_7), footprints_of(boxes_n7))
-        touching = {actor.track_id: actor for actor, hit in zip(near, touches_n) if hit}
-        for track_id in sorted(touching.keys() - self._touching):
-            actor = touching[track_id]
-            side = contact_side(ego, actor)
-            self._hits.append(
-                Collision(self.time_s, track_id, actor.body.label, self.ego.speed_mps, actor.speed_mps, actor.yaw_rad, side)
-            )
-        self._touching = set(touching)
+        touches_n = overlap(footprints_of(self.ego_actor().box_7), footprints_of(boxes_n7))
+        touching = {actor.track_id for actor, hit in zip(near, touches_n) if hit}
+        self.collisions += len(touching - self._touching)
+        self._touching = touching
 
 
 def _before(state: VehicleState, by_s: float) -> VehicleState:

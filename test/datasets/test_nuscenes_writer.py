@@ -45,6 +45,19 @@ def test_what_is_broken_off_leaves_nothing_of_the_scene(tmp_path):
     assert writer.merge() == ['world-1000000']
 
 
+def test_a_scene_that_is_written_anew_and_broken_off_leaves_the_tables_too(tmp_path):
+    write_small_tree(tmp_path, 'world-2')
+    write_small_tree(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        _break_off(TreeWriter(tmp_path, SETTINGS))
+    assert open_tree(tmp_path).scenes() == ('world-1000000',)
+
+
+def test_a_tree_that_was_given_up_before_its_settings_is_gone_on_with(tmp_path):
+    (tmp_path / 'v1.0-world' / 'scenes').mkdir(parents=True)
+    assert TreeWriter(tmp_path, SETTINGS).merge() == []
+
+
 def test_rows_that_were_cut_off_by_a_kill_do_not_count(tmp_path):
     write_small_tree(tmp_path)
     (tmp_path / 'v1.0-world' / 'scenes' / 'world-3.json.tmp').write_text('{"split": "wor')
