@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.learning.centre_targets import centre_loss, make_targets
@@ -22,6 +23,7 @@ from moe_bev_ros.learning.lidar_samples import LidarSample, samples_of_seed
 from moe_bev_ros.model.pillars import PillarNet, pillar_features
 
 CHECKPOINT_EVERY_S = 60.0
+POINTS_STEP = 65536
 POOL_SAMPLES = 160  # shuffled among one another, because neighbours in time look alike
 
 
@@ -85,7 +87,8 @@ def _step(model: PillarNet, optimiser: Any, schedule: Any, samples: list[LidarSa
     features, pillars = zip(*(pillar_features(sample.points_n5, grid) for sample in samples))
     shifted = [pillar_n + index * grid.num_pillars**2 for index, pillar_n in enumerate(pillars)]
     targets = make_targets([sample.truth for sample in samples], grid.num_cells, grid.cell_m, grid.half_m)
-    inputs = (torch.from_numpy(np.concatenate(features)), torch.from_numpy(np.concatenate(shifted)), len(samples))
+    features_nf, pillar_n = _padded(np.concatenate(features)), _padded(np.concatenate(shifted))
+    inputs = (torch.from_numpy(features_nf), torch.from_numpy(pillar_n), len(samples))
     optimiser.zero_grad(set_to_none=True)
     with torch.autocast('cpu', torch.bfloat16):
         heat, boxes = model(*inputs)
@@ -98,6 +101,11 @@ def _step(model: PillarNet, optimiser: Any, schedule: Any, samples: list[LidarSa
     optimiser.step()
     schedule.step()
     return float(heat_loss.detach()), float(box_loss.detach())
+
+
+def _padded(rows_n: NDArray[Any]) -> NDArray[Any]:
+    """Rows repeated up to a multiple of POINTS_STEP: a maximum does not mind, and oneDNN keeps memory for each shape."""
+    return np.resize(rows_n, (-(-len(rows_n) // POINTS_STEP) * POINTS_STEP, *rows_n.shape[1:]))
 
 
 def _resume(path: Path, config: TrainConfig, model: PillarNet, optimiser: Any, schedule: Any) -> tuple[int, int]:
