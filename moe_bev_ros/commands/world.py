@@ -31,10 +31,12 @@ from moe_bev_ros.datasets.world_scene import SceneJob, stored_points, write_scen
 from moe_bev_ros.evaluation.pictures import Snapshot, draw_frame
 from moe_bev_ros.world.autopilot import true_scene
 from moe_bev_ros.world.conditions import CONDITIONS
+from moe_bev_ros.world.lanelet_files import first_node, read_network
+from moe_bev_ros.world.network import RoadNetwork
 from moe_bev_ros.world.recorded_tracks import read_tracks, recording_seed
 from moe_bev_ros.world.rig import Rig
 from moe_bev_ros.world.rigs import NUSCENES_RIG
-from moe_bev_ros.world.scenario import LOG_REPLAY, Scenario, draw_scenario, replay_scenario
+from moe_bev_ros.world.scenario import LOG_REPLAY, ON_MAP, Scenario, draw_scenario, map_scenario, replay_scenario
 from moe_bev_ros.world.scenario_kinds import KINDS
 from moe_bev_ros.world.splits import SPLITS, seeds_of
 
@@ -55,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     write.add_argument('--image-size', type=image_size, default=(704, 256), help='width x height (default 704x256)')
     write.add_argument('--seconds', type=float, default=20.0, help='length of a scene (default 20)')
     write.add_argument('--kind', choices=KINDS, default='', help='of every scene, instead of all in turn')
+    write.add_argument('--map', type=Path, metavar='FILE', help='Lanelet2 map to drive on freely, instead of drawn roads')
     write.add_argument('--condition', choices=CONDITIONS, default='', help='of every scene, instead of drawn ones')
     write.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes (default: one a core)')
     frames = verbs.add_parser('from-frames', help='add recorded frames to a nuScenes tree (version v1.0-frames)')
@@ -70,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument('--seed', type=int)
     what.add_argument('--tracks', type=Path, metavar='FILE', help='a recorded drive (.npz) instead')
     show.add_argument('--kind', choices=KINDS, default='')
+    show.add_argument('--map', type=Path, metavar='FILE', help='Lanelet2 map to drive on freely, instead of drawn roads')
     show.add_argument('--condition', choices=CONDITIONS, default='')
     show.add_argument('--at', type=float, default=4.0, help='seconds after the start (default 4)')
     show.add_argument('--out', type=Path, required=True, help='a .jpg or .png file')
@@ -92,7 +96,7 @@ def _write(args: argparse.Namespace) -> int:
     settings = {
         'image_size': list(args.image_size),
         'seconds': args.seconds,
-        'kind': LOG_REPLAY if args.tracks else args.kind or 'all in turn',
+        'kind': LOG_REPLAY if args.tracks else f'{ON_MAP} {args.map.name}' if args.map else args.kind or 'all in turn',
         'condition': args.condition or 'drawn',
     }
     jobs = _replay_jobs(args, settings) if args.tracks else _drawn_jobs(args, settings)
@@ -112,8 +116,11 @@ def _write(args: argparse.Namespace) -> int:
 def _drawn_jobs(args: argparse.Namespace, settings: dict[str, Any]) -> list[SceneJob]:
     if args.scenes is None:
         raise InputError('--split needs --scenes; say how many')
+    if args.map is not None:
+        _check_map(args)
     drawn = (args.kind, args.condition, args.image_size, args.seconds, settings)
-    return [SceneJob(args.out, args.split, seed, *drawn) for seed in seeds_of(args.split, args.scenes)]
+    seeds = seeds_of(args.split, args.scenes)
+    return [SceneJob(args.out, args.split, seed, *drawn, lanelet2=args.map) for seed in seeds]
 
 
 def _replay_jobs(args: argparse.Namespace, settings: dict[str, Any]) -> list[SceneJob]:
@@ -176,7 +183,15 @@ def _show(args: argparse.Namespace) -> int:
     return 0
 
 
+def _check_map(args: argparse.Namespace) -> RoadNetwork:
+    if args.kind or args.tracks is not None:
+        raise InputError('--map is driven freely; leave out --kind and --tracks')
+    return read_network(args.map, first_node(args.map))
+
+
 def _shown(args: argparse.Namespace) -> Scenario:
+    if args.map is not None:
+        return map_scenario(_check_map(args), args.seed, condition=args.condition)
     if args.tracks is None:
         return draw_scenario(args.seed, kind=args.kind, condition=args.condition)
     if args.kind:

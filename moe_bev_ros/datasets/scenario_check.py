@@ -7,20 +7,20 @@ from typing import Any
 
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.datasets.nuscenes_tree import NuscenesTree
-from moe_bev_ros.world.scenario import LOG_REPLAY, draw_scenario
+from moe_bev_ros.world.scenario import LOG_REPLAY, ON_MAP, draw_scenario
 from moe_bev_ros.world.splits import SPLITS, check_seed, scenario_hash
 
 
 def scenario_facts(tree: NuscenesTree, scenes: Sequence[str]) -> dict[str, Any]:
     """The digest of all scenarios of these scenes, by which a split is frozen; empty for a tree that no seeds drew.
 
-    Recorded drives are left out: they belong to no split.
+    Recorded drives and those on a given map are left out: no seed alone tells what they hold.
 
     Raises:
         InputError: a seed outside its split, or a scene that the generator makes otherwise by now.
     """
     worlds = {scene: tree.world(scene) for scene in scenes}
-    worlds = {scene: world for scene, world in worlds.items() if world.get('kind') != LOG_REPLAY}
+    worlds = {scene: world for scene, world in worlds.items() if world.get('kind') not in (LOG_REPLAY, ON_MAP)}
     if not worlds or not all('seed' in world for world in worlds.values()):
         return {}
     for split in SPLITS:

@@ -24,11 +24,11 @@ from moe_bev_ros.datasets.nuscenes_writer import TreeWriter, whole_or_nothing
 from moe_bev_ros.datasets.worker_processes import check_stopped
 from moe_bev_ros.datasets.world_map import map_mask, map_offset, moved_network
 from moe_bev_ros.datasets.world_runs import Moment, WorldRun, num_ticks
-from moe_bev_ros.world.lanelet_files import write_lanelet2
+from moe_bev_ros.world.lanelet_files import first_node, read_network, write_lanelet2
 from moe_bev_ros.world.recorded_tracks import read_tracks
 from moe_bev_ros.world.rig import Rig
 from moe_bev_ros.world.rigs import NUSCENES_RIG
-from moe_bev_ros.world.scenario import Scenario, draw_scenario, replay_scenario
+from moe_bev_ros.world.scenario import Scenario, draw_scenario, map_scenario, replay_scenario
 from moe_bev_ros.world.scene import Actor
 from moe_bev_ros.world.splits import scenario_hash
 
@@ -49,6 +49,7 @@ class SceneJob:
         size: width and height of the images [pixels].
         settings: of the tree.
         tracks: file of a recorded drive, which is driven instead of a kind.
+        lanelet2: file of a map to drive on instead of drawn roads.
     """
 
     root: Path
@@ -60,6 +61,7 @@ class SceneJob:
     seconds: float
     settings: dict[str, Any]
     tracks: Path | None = None
+    lanelet2: Path | None = None
 
     @property
     def name(self) -> str:
@@ -70,11 +72,13 @@ class SceneJob:
         """What shall be driven.
 
         Raises:
-            InputError: no such kind or condition, or the tracks cannot be read.
+            InputError: no such kind or condition, or the file cannot be read.
         """
-        if self.tracks is None:
-            return draw_scenario(self.seed, kind=self.kind, condition=self.condition)
-        return replay_scenario(read_tracks(self.tracks), self.seed, condition=self.condition)
+        if self.tracks is not None:
+            return replay_scenario(read_tracks(self.tracks), self.seed, condition=self.condition)
+        if self.lanelet2 is not None:
+            return map_scenario(read_network(self.lanelet2, first_node(self.lanelet2)), self.seed, condition=self.condition)
+        return draw_scenario(self.seed, kind=self.kind, condition=self.condition)
 
     @property
     def rig(self) -> Rig:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import ParseError, iterparse
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -70,6 +71,17 @@ def read_network(path: Path, origin_lat_lon: tuple[float, float] | None = None) 
     lines = tuple(line for item in lanelet_map.lineStringLayer if (line := _paint(item)) is not None)
     walkways += walkways_of(borders, graph)
     return RoadNetwork(graph, borders, surfaces_of(borders), lines, crossings, tuple(walkways))
+
+
+def first_node(path: Path) -> tuple[float, float] | None:
+    """Latitude and longitude of an OSM file's first node [degrees]: an origin as good as any where no frame has to fit."""
+    try:
+        for _, element in iterparse(path):
+            if element.tag == 'node':
+                return float(element.attrib['lat']), float(element.attrib['lon'])
+    except (OSError, ParseError, KeyError, ValueError):
+        pass  # whoever reads the map says what is wrong with it
+    return None
 
 
 class _Document:

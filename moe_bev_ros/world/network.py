@@ -7,10 +7,11 @@ All coordinates are in map [m].
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.planning.lane_graph import LaneGraph
@@ -93,3 +94,31 @@ class RoadNetwork:
         points = np.concatenate(outlines)
         (x0, y0), (x1, y1) = points.min(axis=0) - margin_m, points.max(axis=0) + margin_m
         return float(x0), float(y0), float(x1), float(y1)
+
+    def around(self, way_n2: Array, reach_m: float) -> RoadNetwork:
+        """What lies within ``reach_m`` of a way (N, 2), lanes and areas as a whole."""
+        tree = cKDTree(way_n2)
+
+        def is_near(points_k2: Array) -> bool:
+            return bool(np.min(tree.query(points_k2[:, :2])[0]) < reach_m)
+
+        kept = {lane_id for lane_id, lane in self.graph.lanes.items() if is_near(lane.centre_m3)}
+        lanes = {
+            lane_id: replace(
+                lane,
+                successors=tuple(follower for follower in lane.successors if follower in kept),
+                left=lane.left if lane.left in kept else None,
+                right=lane.right if lane.right in kept else None,
+            )
+            for lane_id, lane in self.graph.lanes.items()
+            if lane_id in kept
+        }
+        return RoadNetwork(
+            LaneGraph(lanes, self.graph.warnings),
+            {lane_id: self.borders[lane_id] for lane_id in lanes},
+            tuple(area for area in self.areas if is_near(area.outline_n2)),
+            tuple(line for line in self.lines if is_near(line.points_n2)),
+            tuple(crossing for crossing in self.crossings if is_near(np.stack([crossing.start_2, crossing.end_2]))),
+            tuple(line for line in self.walkways if is_near(line)),
+            tuple(line for line in self.kerbsides if is_near(line)),
+        )

@@ -307,12 +307,11 @@ def _screens(cast: Cast, near: _Near, rng: Rng, style: str) -> None:
         length = float(rng.uniform(4.0, 13.0))
         x, y, yaw = path.pose(s, -float(rng.uniform(3.6, 20.0)))
         kind = int(rng.integers(3))
-        make = (
-            lambda: props.hedge(rng, x, y, yaw, length, style),
-            lambda: props.wall(rng, x, y, yaw, length),
-            lambda: props.fence(rng, x, y, yaw, length),
-        )
-        cast.put(make[kind](), (x, y, length, 0.9, yaw), room_m=0.05)
+        if kind == 0:
+            prop = props.hedge(rng, x, y, yaw, length, style)
+        else:
+            prop = (props.wall if kind == 1 else props.fence)(rng, x, y, yaw, length)
+        cast.put(prop, (x, y, length, 0.9, yaw), room_m=0.05)
 
 
 def _clutter(cast: Cast, near: _Near, rng: Rng, style: str) -> None:

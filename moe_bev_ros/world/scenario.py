@@ -8,6 +8,8 @@ import numpy as np
 
 from moe_bev_ros.core.command import Vehicle
 from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.core.se3 import se3_from_xy_yaw
+from moe_bev_ros.planning.route import route_along_lane
 from moe_bev_ros.world.cast import Cast
 from moe_bev_ros.world.conditions import Condition, draw_condition
 from moe_bev_ros.world.layout_curves import Pose
@@ -18,19 +20,21 @@ from moe_bev_ros.world.population import fill
 from moe_bev_ros.world.recorded_tracks import RecordedTracks
 from moe_bev_ros.world.replay import Replay, ReplayMovers, replay_of
 from moe_bev_ros.world.roles import LightCycle, Traffic
-from moe_bev_ros.world.scenario_kinds import KINDS, PLANS
+from moe_bev_ros.world.scenario_kinds import KINDS, PLANS, Plan
 from moe_bev_ros.world.scene import Scene, Signal
 from moe_bev_ros.world.splits import kind_of, split_of
+from moe_bev_ros.world.stage import stage_on
 from moe_bev_ros.world.street_scenario import fill_street
 from moe_bev_ros.world.styles import HELD_OUT_STYLE, STYLES
 from moe_bev_ros.world.terrain import Terrain, rolling_terrain
 from moe_bev_ros.world.traffic import Movers, TrafficMovers
 from moe_bev_ros.world.vehicle import VehicleState
 
-STREET, LOG_REPLAY = 'street', 'log_replay'
+STREET, LOG_REPLAY, ON_MAP = 'street', 'log_replay', 'on_map'
 EGO = Vehicle()
 DURATION_S = 20.0
 TERRAIN_MARGIN_M = 60.0
+GOAL_BEYOND_M = 60.0
 CONDITION_WEIGHTS = {'day': 0.4, 'low_sun': 0.15, 'night': 0.15, 'rain': 0.15, 'fog': 0.15}
 TEST_CONDITION_WEIGHTS = {name: 0.88 * share for name, share in CONDITION_WEIGHTS.items()} | {'night_rain': 0.12}
 
@@ -40,7 +44,7 @@ class Scenario:
     """How a run begins and who does what.
 
     Attributes:
-        kind: one of KINDS, STREET or LOG_REPLAY.
+        kind: one of KINDS, STREET, LOG_REPLAY or ON_MAP.
         style: one of STYLES.
         scene: at time 0.
         cycles: one for each of the scene's lights.
@@ -95,10 +99,18 @@ def draw_scenario(seed: int, kind: str = '', condition: str = '', style: str = '
         return make_scenario(seed)
     if kind not in PLANS:
         raise InputError(f'no scenario kind {kind!r}; use one of {", ".join((STREET, *KINDS))}')
-    rng = np.random.default_rng((seed, KINDS.index(kind)))
+    return _played(seed, kind, PLANS[kind], np.random.default_rng((seed, KINDS.index(kind))), condition, style)
+
+
+def map_scenario(network: RoadNetwork, seed: int, condition: str = '', style: str = '') -> Scenario:
+    """Free driving somewhere on a given network, such as a Lanelet2 file's, among drawn road users."""
+    plan = Plan(lambda rng: stage_on(network, rng), PLANS['free_driving'].event)
+    return _played(seed, ON_MAP, plan, np.random.default_rng((seed, len(KINDS) + 1)), condition, style)
+
+
+def _played(seed: int, kind: str, plan: Plan, rng: np.random.Generator, condition: str, style: str) -> Scenario:
     condition, style = _condition_name(seed, condition, rng), _style(seed, style, rng)
     weather = draw_condition(condition, rng)
-    plan = PLANS[kind]
     stage = plan.stage(rng)
     start = VehicleState(*stage.start_3, speed_mps=stage.speed_mps)
     cast = Cast(stage.layout.network, stage.ego_lanes, ego_rectangle(stage.start_3))
@@ -114,7 +126,13 @@ def draw_scenario(seed: int, kind: str = '', condition: str = '', style: str = '
 
 
 def replay_scenario(tracks: RecordedTracks, seed: int, condition: str = '', style: str = '') -> Scenario:
-    """A recorded drive: its lanes and road users; bodies, light and weather are drawn, and the ego is free to drive."""
+    """A recorded drive: its lanes and road users; bodies, light and weather are drawn, and the ego is free to drive.
+
+    Its goal lies beyond where the recorded vehicle ended, which may have stood all the time.
+
+    Raises:
+        InputError: no such condition or style, or the recording ends away from all lanes.
+    """
     rng = np.random.default_rng((seed, len(KINDS)))
     condition, style = _condition_name(seed, condition, rng), _style(seed, style, rng)
     replay, poses = replay_of(tracks, rng, style), tracks.ego_poses_t3
@@ -122,9 +140,11 @@ def replay_scenario(tracks: RecordedTracks, seed: int, condition: str = '', styl
     x, y, yaw = poses[0].tolist()
     start = VehicleState(x, y, yaw, float(np.hypot(*(poses[1, :2] - poses[0, :2]))) / first_s)
     scene = Scene(ReplayMovers(replay).actors(), (), (), draw_condition(condition, rng))
-    x, y, yaw = poses[-1].tolist()
+    beyond = route_along_lane(tracks.network.graph, se3_from_xy_yaw(*poses[-1].tolist()), GOAL_BEYOND_M)
+    row = int(np.searchsorted(beyond.s_n, min(GOAL_BEYOND_M, float(beyond.s_n[-1]))))
+    goal = (*beyond.xy_n2[row].tolist(), float(beyond.yaw_n[row]))
     flat, seconds = Terrain.flat(), tracks.duration_s
-    return Scenario(seed, LOG_REPLAY, style, tracks.network, flat, scene, replay, (), start, (x, y, yaw), seconds)
+    return Scenario(seed, LOG_REPLAY, style, tracks.network, flat, scene, replay, (), start, goal, seconds)
 
 
 def ego_rectangle(start_3: Pose) -> tuple[float, float, float, float, float]:

@@ -13,10 +13,12 @@ from moe_bev_ros.world.lane_paths import LanePath, lane_path
 from moe_bev_ros.world.layout_curves import Pose
 from moe_bev_ros.world.layout_parts import Layout
 from moe_bev_ros.world.layouts import LAYOUTS
+from moe_bev_ros.world.network import RoadNetwork
 from moe_bev_ros.world.roles import LightCycle
 
 AMBER_S, ALL_RED_S = 3.0, 1.5
 START_SHARE = 0.75  # of the allowed speed at which the ego begins
+MAP_WAY_M, MAP_REACH_M, MAP_TRIES = 260.0, 110.0, 30
 FIRST_M = 6.0  # of the ego's way that lies behind its start at least
 
 
@@ -85,6 +87,21 @@ def draw_stage(
     start_m = max(FIRST_M, event_m - lead) if place else begin_m
     speed = start_share * path.cap_mps(start_m)
     return Stage(layout, ego_lanes, path, start_m, event_m, speed, goal_3, green_s, phase_s, lanes > 1)
+
+
+def stage_on(network: RoadNetwork, rng: np.random.Generator) -> Stage:
+    """Somewhere on a given network, with as much way ahead as MAP_WAY_M, or the most that a few tries have found.
+
+    Only what lies within MAP_REACH_M of that way is kept. The network's traffic lights are not there: no map tells their times.
+    """
+    graph = network.graph
+    tries = [graph.straightest_path(int(rng.choice(sorted(graph.lanes))), MAP_WAY_M) for _ in range(MAP_TRIES)]
+    path = max((lane_path(graph, lanes) for lanes in tries), key=lambda found: min(found.length_m, MAP_WAY_M))
+    near = network.around(path.points_n2[::8], MAP_REACH_M)
+    goal_3 = path.pose(max(0.0, path.length_m - 2.0))
+    speed = START_SHARE * path.cap_mps(FIRST_M)
+    layout = Layout(near, path.pose(FIRST_M), goal_3, {}, ())
+    return Stage(layout, path.lanes, path, FIRST_M, FIRST_M, speed, goal_3)
 
 
 def way(graph: LaneGraph, start_3: Pose, goal_3: Pose) -> tuple[int, ...]:

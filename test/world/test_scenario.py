@@ -12,8 +12,9 @@ from moe_bev_ros.core.footprints import footprints_of, overlap
 from moe_bev_ros.core.objects import Label
 from moe_bev_ros.core.traffic_light import LightState
 from moe_bev_ros.world.conditions import HELD_OUT_CONDITION
+from moe_bev_ros.world.lanelet_files import first_node, read_network
 from moe_bev_ros.world.recorded_tracks import read_tracks
-from moe_bev_ros.world.scenario import draw_scenario, ego_rectangle, make_scenario, replay_scenario
+from moe_bev_ros.world.scenario import draw_scenario, ego_rectangle, make_scenario, map_scenario, replay_scenario
 from moe_bev_ros.world.scenario_kinds import KINDS
 from moe_bev_ros.world.splits import scenario_hash
 from moe_bev_ros.world.styles import HELD_OUT_STYLE
@@ -115,3 +116,16 @@ def test_a_replay_follows_the_tracks(data_dir):
         moved = share * track.speeds_t[at] * np.array([np.cos(track.poses_t3[at, 2]), np.sin(track.poses_t3[at, 2])])
         assert np.hypot(*(track.poses_t3[at, :2] + moved - (actor.x, actor.y))) < 0.05 + 0.1 * abs(share)
         assert actor.body.label is track.label
+
+
+def test_a_given_map_is_driven_on_freely(data_dir):
+    path = data_dir / 'maps' / 'mapping_example.osm'
+    network = read_network(path, first_node(path))
+    scenario = map_scenario(network, 3)
+    lanes = scenario.network.graph.lanes
+    assert 0 < len(lanes) < len(network.graph.lanes)
+    assert all(follower in lanes for lane in lanes.values() for follower in lane.successors)
+    away = np.hypot(scenario.goal_3[0] - scenario.start.x, scenario.goal_3[1] - scenario.start.y)
+    assert away > 100.0
+    assert len(scenario.scene.actors) > 50
+    assert scenario_hash([scenario]) == scenario_hash([map_scenario(network, 3)])
