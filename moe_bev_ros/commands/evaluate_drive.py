@@ -11,7 +11,16 @@ from moe_bev_ros.control.controllers import CONTROLLERS
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.files import write_json
 from moe_bev_ros.engine.engines import ENGINES
-from moe_bev_ros.evaluation.drive_suites import SUITES, TRUTH, TRUTH_LATENCY_MS, DriveCase, DriveRow, suite_cases
+from moe_bev_ros.evaluation.drive_suites import (
+    REPLAY,
+    SUITES,
+    TRUTH,
+    TRUTH_LATENCY_MS,
+    DriveCase,
+    DriveRow,
+    replay_cases,
+    suite_cases,
+)
 from moe_bev_ros.planning.planners import PLANNERS
 
 if TYPE_CHECKING:
@@ -23,7 +32,9 @@ MEASURED = 'measured'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What drives, how often, and where the runs are kept."""
     suites = '; '.join(f'{name}: {suite.what}' for name, suite in SUITES.items())
-    parser.add_argument('--suite', required=True, metavar='NAME', help=suites)
+    replay = f'{REPLAY}: the recorded drives of --tracks, with the ego free to drive'
+    parser.add_argument('--suite', required=True, metavar='NAME', help=f'{suites}; {replay}')
+    parser.add_argument('--tracks', type=Path, nargs='+', metavar='FILE', help=f'recorded drives (.npz) for --suite {REPLAY}')
     parser.add_argument('--engine', default=TRUTH, metavar='NAME', help=f'{TRUTH} (default), {", ".join(ENGINES)}')
     parser.add_argument('--planner', default='idm', metavar='NAME', help=', '.join(PLANNERS))
     parser.add_argument('--controller', default='pure_pursuit', metavar='NAME', help=', '.join(CONTROLLERS))
@@ -48,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from moe_bev_ros.evaluation.drive_summary import judge, summary, table
     from moe_bev_ros.evaluation.report import write_report
 
-    cases = suite_cases(args.suite, args.runs)
+    cases = _cases(args)
     row = DriveRow(args.engine, args.planner, args.controller, _latency_ms(args.latency_ms, args.engine))
     if args.workers < 1:
         raise InputError(f'{args.workers} workers cannot drive; give 1 or more')
@@ -64,6 +75,14 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         write_json(args.json, figures)
     return 0
+
+
+def _cases(args: argparse.Namespace) -> tuple[DriveCase, ...]:
+    if args.suite == REPLAY:
+        return replay_cases(args.tracks or ())[: args.runs]
+    if args.tracks:
+        raise InputError(f'--tracks is for --suite {REPLAY}; leave one of them out')
+    return suite_cases(args.suite, args.runs)
 
 
 def _latency_ms(text: str | None, engine: str) -> float | None:

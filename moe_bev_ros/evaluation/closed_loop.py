@@ -28,7 +28,7 @@ from moe_bev_ros.planning.route import route_to_goal
 from moe_bev_ros.world.autopilot import FRAME_STEPS, Autopilot, make_controller, shipped_pedals, true_scene
 from moe_bev_ros.world.perceiving import Perceiver
 from moe_bev_ros.world.rig import Rig
-from moe_bev_ros.world.scenario import Scenario, draw_scenario
+from moe_bev_ros.world.scenario import Scenario
 from moe_bev_ros.world.simulation import World
 
 CRUISE_MPS = 20.0  # above every limit of the maps, so that these bind
@@ -76,6 +76,7 @@ class RunRecord:
     latency_ms: float
     wall_s: float
     picture: Picture
+    tracks: str = ''
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -161,10 +162,10 @@ def run_case(case: DriveCase, row: DriveRow) -> RunRecord:
     """Drive and judge one case.
 
     Raises:
-        InputError: the scenario has no way from its start to its goal.
+        InputError: the scenario has no way from its start to its goal, or its tracks cannot be read.
     """
     began = time.perf_counter()
-    scenario = draw_scenario(case.seed, case.kind)
+    scenario = case.scenario()
     log, latency_ms = drive(scenario, row, case.duration_s)
     start, goal = (se3_from_xy_yaw(*pose) for pose in (log.poses_t3[0], scenario.goal_3))
     route = route_to_goal(scenario.network.graph, start, goal)
@@ -188,6 +189,7 @@ def run_case(case: DriveCase, row: DriveRow) -> RunRecord:
         latency_ms=round(latency_ms, 2),
         wall_s=round(time.perf_counter() - began, 2),
         picture=_picture(log, score),
+        tracks=case.tracks,
     )
 
 

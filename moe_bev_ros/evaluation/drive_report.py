@@ -9,10 +9,10 @@ import numpy as np
 from moe_bev_ros.core.footprints import corners_of
 from moe_bev_ros.core.objects import Label
 from moe_bev_ros.evaluation.closed_loop import NEAR_M
+from moe_bev_ros.evaluation.drive_suites import DriveCase
 from moe_bev_ros.evaluation.drive_summary import JudgedRun
 from moe_bev_ros.evaluation.report import Picture, Report, Table, new_figure, number, picture_of
 from moe_bev_ros.world.network import RoadNetwork, Surface
-from moe_bev_ros.world.scenario import draw_scenario
 
 NUM_WORST = 12
 NUM_LISTED = 40
@@ -121,7 +121,7 @@ def _from_above(item: JudgedRun) -> Picture:
     run, picture = item.run, item.run.picture
     figure = new_figure(6.4, 6.0)
     axes = figure.subplots()
-    _draw_network(axes, draw_scenario(run.seed, run.kind).network)
+    _draw_network(axes, DriveCase(run.seed, run.kind, 0.0, run.tracks).scenario().network)
     track_k3 = np.array(picture.track)
     axes.plot(track_k3[:, 0], track_k3[:, 1], color='#e45756', linewidth=1.6)
     for label, *rectangle in picture.others:

@@ -5,24 +5,49 @@ All kinds take turns, so that the first N runs of a suite hold every kind alike.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from moe_bev_ros.control.controllers import controller_row
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.engine.engines import ENGINES
 from moe_bev_ros.planning.planners import planner_row
 
+if TYPE_CHECKING:
+    from moe_bev_ros.world.scenario import Scenario
+
 TRUTH = 'truth'
 TRUTH_LATENCY_MS = 50.0
+REPLAY = 'replay'
 
 
 @dataclass(frozen=True)
 class DriveCase:
-    """One run: a world, driven through for some time."""
+    """One run: a world, driven through for some time.
+
+    Attributes:
+        tracks: file of a recorded drive; empty: the world of a seed and kind.
+    """
 
     seed: int
     kind: str
     duration_s: float
+    tracks: str = ''
+
+    def scenario(self) -> Scenario:
+        """The world.
+
+        Raises:
+            InputError: no such kind, or the tracks cannot be read.
+        """
+        from moe_bev_ros.world.recorded_tracks import read_tracks  # the world takes a second, and the command lists suites
+        from moe_bev_ros.world.scenario import draw_scenario, replay_scenario
+
+        if self.tracks:
+            return replay_scenario(read_tracks(Path(self.tracks)), self.seed)
+        return draw_scenario(self.seed, self.kind)
 
 
 @dataclass(frozen=True)
@@ -84,6 +109,20 @@ SUITES = {
 }
 
 
+def replay_cases(files: Sequence[Path]) -> tuple[DriveCase, ...]:
+    """Recorded drives from their start to their end; the ego drives as it likes, the others as they did.
+
+    Raises:
+        InputError: there is none, or one cannot be read.
+    """
+    from moe_bev_ros.world.recorded_tracks import read_tracks, recording_seed
+    from moe_bev_ros.world.scenario import LOG_REPLAY
+
+    if not files:
+        raise InputError(f'suite {REPLAY} needs --tracks; give files of recorded drives')
+    return tuple(DriveCase(recording_seed(path), LOG_REPLAY, read_tracks(path).duration_s, str(path)) for path in files)
+
+
 def suite_cases(name: str, runs: int | None = None) -> tuple[DriveCase, ...]:
     """The runs of a suite, or its first ones.
 
@@ -91,7 +130,7 @@ def suite_cases(name: str, runs: int | None = None) -> tuple[DriveCase, ...]:
         InputError: no such suite, or it has not so many runs.
     """
     if name not in SUITES:
-        raise InputError(f'no suite {name!r}; choose one of {", ".join(SUITES)}')
+        raise InputError(f'no suite {name!r}; choose one of {", ".join((*SUITES, REPLAY))}')
     cases = SUITES[name].cases()
     if runs is not None and not 1 <= runs <= len(cases):
         raise InputError(f'suite {name} has 1 to {len(cases)} runs, not {runs}; choose another number of runs')

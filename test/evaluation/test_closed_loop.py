@@ -9,8 +9,9 @@ import pytest
 
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.evaluation.closed_loop import RunRecord, drive, run_case
-from moe_bev_ros.evaluation.drive_runs import REFERENCE, DrivenSuite, RunFile, drive_suite, file_name
-from moe_bev_ros.evaluation.drive_suites import SUITES, DriveCase, DriveRow, suite_cases
+from moe_bev_ros.evaluation.drive_report import drive_report
+from moe_bev_ros.evaluation.drive_runs import DrivenSuite, RunFile, drive_suite, file_name
+from moe_bev_ros.evaluation.drive_suites import SUITES, DriveCase, DriveRow, replay_cases, suite_cases
 from moe_bev_ros.evaluation.drive_summary import interval, judge, summary, table
 from moe_bev_ros.planning.planners import PLANNERS
 from moe_bev_ros.world.scenario import draw_scenario
@@ -52,6 +53,22 @@ def test_with_latency_it_brakes_later():
 def test_an_engine_drives_with_its_measured_latency():
     record = run_case(replace(FREE, duration_s=1.0), DriveRow('clustering', latency_ms=None))
     assert record.latency_ms > 0.0
+
+
+def test_recorded_drives_are_driven_and_drawn(tmp_path, data_dir):
+    cases = replay_cases([data_dir / 'tracks' / f'scene-{number}.npz' for number in ('0553', '1077')])
+    assert [(case.kind, case.duration_s) for case in cases] == [('log_replay', 20.0)] * 2
+    cases = tuple(replace(case, duration_s=2.0) for case in cases)
+    driven = drive_suite(cases, DriveRow(), tmp_path, 1, lambda *_: None)
+    assert [run.progress_m > 10.0 for run in driven.runs] == [False, True]  # the first one stands in a queue
+    assert [run.drivable for run in driven.runs] == [1.0, 1.0]
+    judged = judge(driven)
+    assert len(drive_report('replay', judged, summary(judged)).worst) == 2
+
+
+def test_a_suite_of_recorded_drives_needs_files():
+    with pytest.raises(InputError, match='needs --tracks'):
+        replay_cases([])
 
 
 def test_finished_runs_are_not_driven_again(tmp_path):
