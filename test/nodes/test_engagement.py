@@ -60,7 +60,7 @@ def test_what_could_not_be_followed_is_not_engaged():
         bench.know(odometry(5_100_000_000))
         bench.answer(trajectory(5_100_000_000, points=[], reason='no way to the goal'))
         assert bench.call(True).message == 'cannot engage: no way to the goal'
-        assert not bench.commands[-1].engaged
+        harness.spin_until(lambda: not bench.commands[-1].engaged)
         bench.know(odometry(5_200_000_000))
         assert 'not engaged' in bench.answer(trajectory(5_200_000_000)).reason
 
