@@ -274,7 +274,7 @@ def test_oncoming_cars_pass_where_the_ego_turns_left():
 
 
 def test_the_queue_of_a_jam_stops_and_goes():
-    scenario, rows = run_of('traffic_jam', 4, False)
+    _, rows = run_of('traffic_jam', 4, False)
     speeds = np.array([actor.speed_mps for _, _, actor in first_of(rows)])
     assert speeds.min() < 0.5
     assert speeds.max() > 1.5
