@@ -100,6 +100,10 @@ setup(
         'tf2_msgs': '.rosidl/python/tf2_msgs',
         'nav2_msgs': '.rosidl/python/nav2_msgs',
     },
-    package_data={'moe_bev_ros': ['*.so', 'evaluation/templates/*.j2'], 'tf2_msgs': ['*.so'], 'nav2_msgs': ['*.so']},
+    package_data={
+        'moe_bev_ros': ['*.so', 'evaluation/templates/*.j2', 'weights/*.safetensors'],
+        'tf2_msgs': ['*.so'],
+        'nav2_msgs': ['*.so'],
+    },
     data_files=data_files(),
 )

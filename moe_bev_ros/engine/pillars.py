@@ -14,12 +14,13 @@ from moe_bev_ros.core.frame import Frame
 from moe_bev_ros.core.objects import Detections
 from moe_bev_ros.core.se3 import Array, transform_points
 from moe_bev_ros.engine.base import BevGrid, EngineError, EngineOutput
-from moe_bev_ros.model.pillars import PillarNet, pillar_features
+from moe_bev_ros.model.pillars import PillarNet, padded, pillar_features
 from moe_bev_ros.perception.centre_boxes import decode_centres
 
 WEIGHTS = Path(__file__).resolve().parents[1] / 'weights' / 'pillars.safetensors'
 F32 = NDArray[np.float32]
 LAGS = (0, 3)  # frames that are laid over one another
+POINTS_STEP = 16384
 
 
 def stack_sweeps(history: deque[F32]) -> F32:
@@ -72,8 +73,9 @@ class PillarsEngine:
         self._history.appendleft(frame.lidar.points_n5[np.isfinite(frame.lidar.points_n5).all(axis=1)])
         features_nf, pillar_n = pillar_features(stack_sweeps(self._history), self.model.grid)
         clock.append(time.perf_counter())
+        inputs = [torch.from_numpy(padded(rows_n, POINTS_STEP)) for rows_n in (features_nf, pillar_n)]
         with torch.inference_mode():
-            heat, boxes = self.model(torch.from_numpy(features_nf), torch.from_numpy(pillar_n), 1)
+            heat, boxes = self.model(*inputs, 1)
             scores_khw, boxes_bhw = heat[0].sigmoid().numpy(), boxes[0].numpy()
         clock.append(time.perf_counter())
         detections = decode_centres(scores_khw, boxes_bhw, self.model.grid.cell_m, self.model.grid.half_m)

@@ -5,6 +5,7 @@ Optimiser AdamW with a one-cycle rate. A checkpoint every minute holds everythin
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import queue
 import time
@@ -15,12 +16,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.learning.centre_targets import centre_loss, make_targets
 from moe_bev_ros.learning.lidar_samples import LidarSample, samples_of_seed
-from moe_bev_ros.model.pillars import PillarNet, pillar_features
+from moe_bev_ros.model.pillars import PillarNet, padded, pillar_features
 
 CHECKPOINT_EVERY_S = 60.0
 POINTS_STEP = 65536
@@ -87,7 +87,7 @@ def _step(model: PillarNet, optimiser: Any, schedule: Any, samples: list[LidarSa
     features, pillars = zip(*(pillar_features(sample.points_n5, grid) for sample in samples))
     shifted = [pillar_n + index * grid.num_pillars**2 for index, pillar_n in enumerate(pillars)]
     targets = make_targets([sample.truth for sample in samples], grid.num_cells, grid.cell_m, grid.half_m)
-    features_nf, pillar_n = _padded(np.concatenate(features)), _padded(np.concatenate(shifted))
+    features_nf, pillar_n = padded(np.concatenate(features), POINTS_STEP), padded(np.concatenate(shifted), POINTS_STEP)
     inputs = (torch.from_numpy(features_nf), torch.from_numpy(pillar_n), len(samples))
     optimiser.zero_grad(set_to_none=True)
     with torch.autocast('cpu', torch.bfloat16):
@@ -101,11 +101,6 @@ def _step(model: PillarNet, optimiser: Any, schedule: Any, samples: list[LidarSa
     optimiser.step()
     schedule.step()
     return float(heat_loss.detach()), float(box_loss.detach())
-
-
-def _padded(rows_n: NDArray[Any]) -> NDArray[Any]:
-    """Rows repeated up to a multiple of POINTS_STEP: a maximum does not mind, and oneDNN keeps memory for each shape."""
-    return np.resize(rows_n, (-(-len(rows_n) // POINTS_STEP) * POINTS_STEP, *rows_n.shape[1:]))
 
 
 def _resume(path: Path, config: TrainConfig, model: PillarNet, optimiser: Any, schedule: Any) -> tuple[int, int]:
@@ -162,12 +157,16 @@ def _next(samples: Any, worker: Any) -> LidarSample:
 
 
 def _produce(first_seed: int, samples: Any) -> None:
-    """Runs in the worker: one seed after the other, for ever."""
-    seed = first_seed
-    while True:
+    """Runs in the worker: one seed after the other, as long as there is somebody to learn from them."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    for seed in itertools.count(first_seed):
         for sample in samples_of_seed(seed):
+            while samples.full():
+                if not parent.is_alive():
+                    return
+                time.sleep(0.02)
             samples.put(sample)
-        seed += 1
 
 
 def _augmented(sample: LidarSample, rng: np.random.Generator) -> LidarSample:

@@ -7,6 +7,7 @@ Legend: N points, P occupied pillars, B batch, C channels, H W cells of the outp
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,11 @@ def pillar_features(points_n5: NDArray[np.float32], grid: PillarGrid) -> tuple[N
     features[:, 6] = 5.0 * points[:, 4]
     features[:, 7] = np.linalg.norm(points[:, :2], axis=1) / grid.half_m
     return features, cell[:, 1] * grid.num_pillars + cell[:, 0]
+
+
+def padded(rows_n: NDArray[Any], step: int) -> NDArray[Any]:
+    """Rows repeated up to a multiple of ``step``: a maximum does not mind, and oneDNN keeps memory for every shape it meets."""
+    return np.resize(rows_n, (-(-len(rows_n) // step) * step, *rows_n.shape[1:]))
 
 
 def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:

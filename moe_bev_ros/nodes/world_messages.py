@@ -54,7 +54,8 @@ def image_to_msg(image_hw3: NDArray[np.uint8], frame_id: str, stamp_ns: int) -> 
 def camera_info_to_msg(camera: CameraMount, rig: Rig, stamp_ns: int) -> CameraInfo:
     """Calibration of a camera; a pinhole's distortion is plumb_bob without any."""
     model = camera.model(rig.image_width, rig.image_height)
-    pinhole, k = model.distortion == PINHOLE, model.matrix_33
+    pinhole, k = model.distortion == PINHOLE, model.matrix_33.copy()
+    k[:2, 2] -= 0.5  # the rig counts from the edge of the first pixel, CameraInfo from its centre
     return CameraInfo(
         header=header(stamp_ns, camera.name),
         height=model.height,

@@ -16,6 +16,7 @@ def test_a_pinhole_is_published_as_plumb_bob_without_distortion():
     assert (message.header.frame_id, message.header.stamp.sec, message.width, message.height) == ('CAM_FRONT', 5, 352, 128)
     assert (message.distortion_model, message.d.tolist()) == ('plumb_bob', [0.0] * 5)
     k = rig.cameras[0].intrinsics_33(352, 128)
+    k[:2, 2] -= 0.5  # from the edge of the first pixel to its centre
     assert np.array_equal(message.k.reshape(3, 3), k)
     assert np.array_equal(message.p.reshape(3, 4), np.column_stack([k, np.zeros(3)]))
 
@@ -27,4 +28,5 @@ def test_a_fisheye_is_published_with_its_lens():
         assert message.distortion_model == 'equidistant'
         read, model = camera_model_from_msg(message, is_rectified=False), camera.model(rig.image_width, rig.image_height)
         assert (read.width, read.height, read.coefficients) == (model.width, model.height, model.coefficients)
-        assert np.array_equal(read.matrix_33, model.matrix_33)
+        assert np.array_equal(read.matrix_33[:2, 2], model.matrix_33[:2, 2] - 0.5)
+        assert np.array_equal(read.matrix_33[:2, :2], model.matrix_33[:2, :2])

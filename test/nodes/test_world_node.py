@@ -81,7 +81,7 @@ def test_it_waits_for_the_stack_and_then_answers_every_command_with_a_frame():
         stamps = {stamp_to_ns(o.header.stamp) for o in driver.odometry}
         assert {stamp_to_ns(c.header.stamp) for c in driver.clouds} <= stamps
         assert driver.lights[0].lights[0].stop_position.x > 10.0
-        assert driver.infos[0].k[2] == 44.0
+        assert driver.infos[0].k[2] == 43.5
         before = len(driver.truth)
         h.spin_until(lambda: len(driver.truth) > before + 2)
         assert driver.truth[-1].frames == 10
