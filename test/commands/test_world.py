@@ -40,7 +40,7 @@ def wait_for(condition, seconds=60.0):
 @pytest.mark.parametrize('how', [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_was_killed_or_interrupted_goes_on_and_ends_alike(tmp_path, root, how):
     out = tmp_path / 'tree'
-    command = [sys.executable, '-m', 'moe_bev_ros.cli', *write(out, 2, '--workers', '1')]
+    command = [sys.executable, '-m', 'moe_bev_ros.cli', *write(out, 4, '--workers', '1')]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     first, second = out / 'v1.0-world' / 'scenes' / 'world-1000000.json', out / 'samples' / 'CAM_FRONT'
     wait_for(lambda: first.exists() and list(second.glob('world-1000001__*')))
