@@ -189,6 +189,11 @@ PROFILES = {
     'tiny': ModelConfig(),
     'orin_nx': _ORIN_NX,
     'orin_agx': replace(
-        _ORIN_NX, name='orin_agx', camera_channels=(64, 128, 256, 512), camera_blocks=(1, 4, 6, 6), channels=192, head_channels=96
+        _ORIN_NX,
+        name='orin_agx',
+        camera_channels=(64, 128, 256, 512),
+        camera_blocks=(1, 4, 6, 6),
+        channels=192,
+        head_channels=96,
     ),
 }
