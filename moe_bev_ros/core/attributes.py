@@ -14,6 +14,7 @@ ATTRIBUTES = (
     'pedestrian.standing',
     'pedestrian.sitting_lying_down',
 )
+NO_ATTRIBUTE = 255
 _VEHICLE, _CYCLE, _PEDESTRIAN = (0, 1, 2), (3, 4), (5, 6, 7)
 # Which attributes a class may have, as indices of ATTRIBUTES; cones and barriers have none.
 ATTRIBUTES_OF = {

@@ -36,6 +36,18 @@ def test_boxes_of_the_wrong_shape_are_named() -> None:
         Detections(np.zeros((2, 6), np.float32), np.zeros(2, np.uint8), np.zeros(2, np.float32), np.zeros((2, 2), np.float32))
 
 
+def test_forecasts_of_the_wrong_shape_or_without_probabilities_are_named() -> None:
+    boxes, labels = np.zeros((2, 7), np.float32), np.zeros(2, np.uint8)
+    scores, velocities = np.zeros(2, np.float32), np.zeros((2, 2), np.float32)
+    futures = np.zeros((2, 6, 12, 2), np.float32)
+    with pytest.raises(ValueError, match='together'):
+        Detections(boxes, labels, scores, velocities, futures_nmt2=futures)
+    with pytest.raises(ValueError, match=r'probabilities_nm must be \(2, 6\)'):
+        Detections(boxes, labels, scores, velocities, futures_nmt2=futures, probabilities_nm=np.ones((2, 5), np.float32))
+    with pytest.raises(ValueError, match=r'hidden_n must be \(2,\)'):
+        Detections(boxes, labels, scores, velocities, hidden_n=np.zeros(3, bool))
+
+
 def test_points_of_the_wrong_shape_are_named() -> None:
     with pytest.raises(ValueError, match='points_n5'):
         LidarPoints(np.zeros((4, 4), np.float32))

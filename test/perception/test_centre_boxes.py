@@ -1,9 +1,12 @@
 """Peaks of the maps become boxes, each once."""
 
 import numpy as np
+import pytest
+from scipy.ndimage import maximum_filter
 
+from moe_bev_ros.core.attributes import ATTRIBUTES, NO_ATTRIBUTE
 from moe_bev_ros.core.objects import Label
-from moe_bev_ros.perception.centre_boxes import decode_centres
+from moe_bev_ros.perception.centre_boxes import HIDDEN, NUM_MODES, NUM_STEPS, CentreMaps, decode_centres, decode_maps
 
 CELLS, CELL_M, HALF_M = 32, 0.8, 12.8
 
@@ -54,3 +57,65 @@ def test_low_scores_and_empty_maps_give_nothing():
     assert len(decode_centres(scores, boxes, CELL_M, HALF_M)) == 0
     put(scores, boxes, Label.CAR, 3, 3, 0.01)
     assert len(decode_centres(scores, boxes, CELL_M, HALF_M)) == 0
+
+
+GRID = CELLS // 2
+
+
+def empty_network_maps():
+    return CentreMaps(
+        np.full((11, CELLS, CELLS), -9.0, np.float32),
+        np.zeros((10, CELLS, CELLS), np.float32),
+        np.zeros((5, CELLS, CELLS), np.float32),
+        np.zeros((8, CELLS, CELLS), np.float32),
+        np.zeros((NUM_MODES * (1 + 2 * NUM_STEPS), GRID, GRID), np.float32),
+    )
+
+
+def test_peaks_are_those_of_a_maximum_filter():
+    scores = np.random.default_rng(0).random((10, CELLS, CELLS)).astype(np.float32)
+    peaks = (scores == maximum_filter(scores, size=(1, 3, 3))) & (scores > 0.9)
+    spread = np.zeros((10, CELLS, CELLS), np.float32)
+    found = decode_centres(scores, spread, 100.0, HALF_M, min_score=0.9, max_boxes=5000)
+    np.testing.assert_array_equal(found.scores_n, np.sort(scores[peaks])[::-1])
+
+
+def test_a_box_carries_all_that_the_maps_say_of_it():
+    maps = empty_network_maps()
+    put(maps.heat_chw, maps.boxes_bhw, Label.PEDESTRIAN, 21, 5, 2.0, velocity=(2.0, 0.0))
+    maps.log_sigma_shw[:, 21, 5] = np.log([0.1, 0.2, 9.0, 0.3, 0.4])
+    maps.attributes_ahw[:, 21, 5] = [9.0, 0.0, 0.0, 0.0, 0.0, 0.1, 0.3, 0.2]
+    of_modes = maps.forecast_fgg.reshape(NUM_MODES, 1 + 2 * NUM_STEPS, GRID, GRID)
+    of_modes[3, 0, 10, 2] = 5.0
+    of_modes[3, 1:, 10, 2] = np.tile([0.0, -1.5], NUM_STEPS)
+    found = decode_maps(maps, CELL_M, HALF_M)
+    assert found.scores_n[0] == pytest.approx(1.0 / (1.0 + np.exp(-2.0)))
+    assert ATTRIBUTES[found.attributes_n[0]] == 'pedestrian.standing'
+    np.testing.assert_allclose(found.covariances_n44[0], np.diag([0.01, 0.04, 0.09, 0.16]), rtol=1e-5)
+    assert found.probabilities_nm[0].argmax() == 3
+    np.testing.assert_allclose(found.probabilities_nm.sum(), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(found.futures_nmt2[0, 0, 1] - found.boxes_n7[0, :2], (2.0, 0.0), atol=1e-5)
+    np.testing.assert_allclose(found.futures_nmt2[0, 3, 11] - found.boxes_n7[0, :2], (12.0, -1.5), atol=1e-5)
+    assert not found.hidden_n[0]
+
+
+def test_what_is_out_of_sight_is_flagged_and_believed_less():
+    maps = empty_network_maps()
+    put(maps.heat_chw, maps.boxes_bhw, HIDDEN, 8, 8, 3.0)
+    maps.heat_chw[Label.BUS, 8, 8] = -5.0
+    found = decode_maps(maps, CELL_M, HALF_M)
+    assert (Label(int(found.labels_n[0])), bool(found.hidden_n[0])) == (Label.BUS, True)
+    assert found.scores_n[0] < 0.5
+
+
+def test_cones_have_no_attribute():
+    maps = empty_network_maps()
+    put(maps.heat_chw, maps.boxes_bhw, Label.TRAFFIC_CONE, 8, 8, 3.0)
+    maps.attributes_ahw[2] = 9.0
+    assert decode_maps(maps, CELL_M, HALF_M).attributes_n[0] == NO_ATTRIBUTE
+
+
+def test_maps_that_are_not_numbers_give_nothing():
+    maps = empty_network_maps()
+    maps.heat_chw[:] = np.nan
+    assert len(decode_maps(maps, CELL_M, HALF_M)) == 0
