@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,3 +94,22 @@ class Frame:
     def camera_valid(self) -> bool:
         """Whether the frame holds at least one valid image."""
         return self.cameras is not None and bool(self.cameras.valid_n.any())
+
+
+def without_lidar(frame: Frame) -> Frame:
+    """The same instant without its sweep."""
+    return replace(frame, lidar=None)
+
+
+def without_cameras(frame: Frame) -> Frame:
+    """The same instant without its images."""
+    return replace(frame, cameras=None)
+
+
+def without_camera(frame: Frame, index: int) -> Frame:
+    """The same instant with one camera black and not valid."""
+    if frame.cameras is None:
+        return frame
+    images_nhw3, valid_n = frame.cameras.images_nhw3.copy(), frame.cameras.valid_n.copy()
+    images_nhw3[index], valid_n[index] = 0, False
+    return replace(frame, cameras=replace(frame.cameras, images_nhw3=images_nhw3, valid_n=valid_n))

@@ -8,7 +8,7 @@ everything at 10 Hz at once.) What the nodes would do to images and points is do
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -186,7 +186,7 @@ class NuscenesTree:
         loader = ImageLoader([name for name in CAMERAS if any(name in tick.images for tick in ticks)], image_size)
         try:
             for index, tick in enumerate(ticks):
-                ego = _ego_motion(ticks, index)
+                ego = tick_motion(ticks, index)
                 points = load_points(tick.sweep, ego) if tick.sweep is not None else None
                 frame = Frame(tick.stamp_ns, loader.load(tick.images), points, ego)
                 token = tick.sample_token
@@ -267,7 +267,7 @@ def _is_empty(record: SensorRecord) -> bool:
     return record.channel == LIDAR and record.path.is_file() and not record.path.stat().st_size
 
 
-def _ego_motion(ticks: list[Tick], index: int) -> EgoMotion:
+def tick_motion(ticks: Sequence[Tick], index: int) -> EgoMotion:
     """Speed and yaw rate from the poses before and after."""
     before, after = ticks[max(index - 1, 0)], ticks[min(index + 1, len(ticks) - 1)]
     moved = inverse(before.map_se3_base_link) @ after.map_se3_base_link

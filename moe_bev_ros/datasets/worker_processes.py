@@ -58,10 +58,11 @@ def _begin(stop: Event) -> None:
     global _stop
     _stop = stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Waits for the end of the parent, then ends this process: for a thread of its own."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -19,8 +19,9 @@ from moe_bev_ros.core.objects import Detections, Forecast, Label, TrackedObject
 from moe_bev_ros.core.se3 import Array, inverse
 from moe_bev_ros.core.traffic_light import TrafficLight
 from moe_bev_ros.datasets.nuscenes_tree import NuscenesTree, TreeBoxes
+from moe_bev_ros.datasets.road_raster import RoadRaster
 from moe_bev_ros.engine.base import Engine, EngineOutput
-from moe_bev_ros.evaluation.segmentation import RoadRaster, overlap_counts, predicted_masks
+from moe_bev_ros.evaluation.segmentation import overlap_counts, predicted_masks
 from moe_bev_ros.evaluation.tally import Tally, add
 from moe_bev_ros.perception.tracker import Tracker
 

@@ -6,13 +6,14 @@ from evaluation.small_tree import KnowingEngine, write_tree
 
 from moe_bev_ros.core.objects import Forecast, Label, TrackedObject
 from moe_bev_ros.core.traffic_light import LightState, TrafficLight
+from moe_bev_ros.datasets.road_raster import RoadRaster, vehicle_mask
 from moe_bev_ros.engine.base import Segmentation
 from moe_bev_ros.evaluation.forecast import forecast_errors, forecast_tally
 from moe_bev_ros.evaluation.hidden import hidden_tally
 from moe_bev_ros.evaluation.lights import lights_tally, reported_state
 from moe_bev_ros.evaluation.matching import nearest_pairs
 from moe_bev_ros.evaluation.perceived import Tracks, see_scene
-from moe_bev_ros.evaluation.segmentation import RoadRaster, overlap_counts, predicted_masks, vehicle_mask
+from moe_bev_ros.evaluation.segmentation import overlap_counts, predicted_masks
 from moe_bev_ros.evaluation.strata import groups, tally_figures
 from moe_bev_ros.evaluation.tally import distance_bins
 from moe_bev_ros.planning.lane_graph import Lane, LaneGraph
