@@ -5,6 +5,8 @@ odometry it lives in base_link, and velocities are then relative to the vehicle.
 assignment by scipy's Hungarian method, gated by Mahalanobis distance and by what a class can become (as in SORT,
 Bewley et al. 2016, and AB3DMOT, Weng et al. 2020). All tracks are computed at once.
 
+What an engine remembers though it is out of sight bears no track: it keeps one that was seen from being forgotten.
+
 Letters: n detections, k tracks, t future steps.
 """
 
@@ -17,9 +19,11 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from moe_bev_ros.core.frame import EgoMotion
-from moe_bev_ros.core.objects import Detections, Forecast, Label, TrackedObject
+from moe_bev_ros.core.objects import Detections, Label, TrackedObject
 from moe_bev_ros.core.se3 import Array, inverse, yaw_of
+from moe_bev_ros.perception.class_motion import KIND_COST, KINDS, MOTIONS
 from moe_bev_ros.perception.motion_proof import TYPICAL_OF, empty_history, really_moves, remembered, typical_box
+from moe_bev_ros.perception.track_forecasts import forecasts_of
 
 Ints = NDArray[np.int64]
 
@@ -28,63 +32,7 @@ GATE_SIGMAS = 3.5
 STAND_STILL_SIGMAS = 1.5
 COASTING_PROOFS = 5
 MAX_JUMP_M = 2.0
-NUM_FORECAST_STEPS = 6
-FORECAST_STEP_S = 0.5
-
-
-@dataclass(frozen=True)
-class Motion:
-    """How a kind of road user moves.
-
-    Attributes:
-        acceleration: deviation of the acceleration [m/s2].
-        initial_speed: deviation of the speed when first seen [m/s].
-        position: deviation of a measured position [m].
-        gate_m: farther from where it is expected, it is another one.
-        max_speed: a faster track is fragments taken for one another, and its velocity is not believed [m/s].
-        proof_m: it must have come so far from where it was born before it is said to move [m].
-        way_m: both ends of its box must have come so far within the last measurements [m].
-    """
-
-    acceleration: float
-    initial_speed: float
-    position: float
-    gate_m: float
-    max_speed: float
-    proof_m: float = 0.0
-    way_m: float = 0.5
-
-
-VEHICLE = Motion(acceleration=5.0, initial_speed=8.0, position=0.35, gate_m=4.0, max_speed=60.0)
-TWO_WHEELER = Motion(acceleration=2.5, initial_speed=5.0, position=0.25, gate_m=3.0, max_speed=20.0)
-PEDESTRIAN = Motion(acceleration=2.0, initial_speed=1.5, position=0.15, gate_m=1.2, max_speed=4.0, way_m=0.2)
-STATIC = Motion(acceleration=0.2, initial_speed=0.3, position=0.2, gate_m=1.0, max_speed=0.0)
-# What has no class is mostly a piece of a wall whose outline flickers: slow to believe that it moves.
-UNKNOWN = Motion(acceleration=0.8, initial_speed=1.5, position=0.4, gate_m=2.0, max_speed=15.0, proof_m=2.5)
-MOTIONS = {
-    Label.CAR: VEHICLE,
-    Label.TRUCK: VEHICLE,
-    Label.BUS: VEHICLE,
-    Label.TRAILER: VEHICLE,
-    Label.CONSTRUCTION_VEHICLE: VEHICLE,
-    Label.PEDESTRIAN: PEDESTRIAN,
-    Label.MOTORCYCLE: TWO_WHEELER,
-    Label.BICYCLE: TWO_WHEELER,
-    Label.TRAFFIC_CONE: STATIC,
-    Label.BARRIER: STATIC,
-    Label.UNKNOWN: UNKNOWN,
-}
-_KINDS = {id(motion): kind for kind, motion in enumerate((VEHICLE, TWO_WHEELER, PEDESTRIAN, STATIC, UNKNOWN))}
-# Cost [in sigmas] of a detection of one kind continuing a track of another: vehicle, two-wheeler, pedestrian, static, unknown.
-_KIND_COST = np.array(
-    [
-        [0.0, 2.0, 9.0, 9.0, 0.7],
-        [2.0, 0.0, 1.0, 9.0, 0.7],
-        [9.0, 1.0, 0.0, 1.5, 0.7],
-        [9.0, 9.0, 1.5, 0.0, 0.7],
-        [0.7, 0.7, 0.7, 0.7, 0.0],
-    ]
-)
+HIDDEN_POSITION_M = 1.0  # deviation of the position of what is out of sight
 
 
 @dataclass(frozen=True)
@@ -127,6 +75,9 @@ class _Tracks:
     age: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     hits: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     missed: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    alone: Ints = field(default_factory=lambda: np.zeros(0, np.int64))  # frames since it was seen or remembered by the engine
+    hint: Array = field(default_factory=lambda: np.zeros(0))  # score of that memory; 0 once it is seen again
+    source: Ints = field(default_factory=lambda: np.zeros(0, np.int64))  # index of this frame's detection, or -1
 
     def __len__(self) -> int:
         return len(self.track_id)
@@ -140,7 +91,7 @@ class _Tracks:
 
 _LABELS = tuple(Label)
 _LABEL_INDEX = {int(label): index for index, label in enumerate(_LABELS)}
-_KIND_OF_LABEL = np.array([_KINDS[id(MOTIONS[label])] for label in _LABELS])
+_KIND_OF_LABEL = np.array([KINDS[id(MOTIONS[label])] for label in _LABELS])
 _ACCELERATION, _INITIAL_SPEED, _POSITION, _GATE_M, _MAX_SPEED, _PROOF_M, _WAY_M = (
     np.array([getattr(MOTIONS[label], name) for label in _LABELS])
     for name in ('acceleration', 'initial_speed', 'position', 'gate_m', 'max_speed', 'proof_m', 'way_m')
@@ -179,13 +130,16 @@ class Tracker:
         fixed_se3_base_link = np.eye(4) if ego is None else ego.odom_se3_base_link
         measured_n7 = _moved(detections.boxes_n7.astype(float), fixed_se3_base_link)
         label_n = np.array([_LABEL_INDEX[int(label)] for label in detections.labels_n], np.int64)
+        seen, hidden = np.flatnonzero(~detections.is_hidden_n), np.flatnonzero(detections.is_hidden_n)
         self._predict(elapsed_s)
-        track_of_n = self._assign(measured_n7, label_n)
-        self._correct(measured_n7, label_n, detections.scores_n, track_of_n)
+        track_of_s = self._assign(measured_n7[seen], label_n[seen])
+        self._correct(measured_n7[seen], label_n[seen], detections.scores_n[seen], track_of_s)
+        self._tracks.source[track_of_s[track_of_s >= 0]] = seen[track_of_s >= 0]
+        self._remind(measured_n7, label_n, detections.scores_n, hidden)
         self._bury()
-        is_new_n = track_of_n < 0
-        self._bear(measured_n7[is_new_n], label_n[is_new_n], detections.scores_n[is_new_n])
-        return self._objects(inverse(fixed_se3_base_link))
+        new = seen[track_of_s < 0]
+        self._bear(measured_n7[new], label_n[new], detections.scores_n[new], new)
+        return self._objects(inverse(fixed_se3_base_link), detections)
 
     def _fixed_frame_broke(self, stamp_ns: int, ego: EgoMotion | None) -> bool:
         """Whether odometry came, went, changed its frame or jumped, so that old positions mean nothing any more."""
@@ -216,9 +170,11 @@ class Tracker:
         tracks.covariance_k44 += noise_44 * acceleration_k[:, None, None] ** 2
         tracks.age += 1
         tracks.missed += 1
+        tracks.alone += 1
+        tracks.source[:] = -1
 
-    def _assign(self, measured_n7: Array, label_n: Ints) -> Ints:
-        """Index of the track that each detection continues, or -1."""
+    def _assign(self, measured_n7: Array, label_n: Ints, *, only_missed: bool = False) -> Ints:
+        """Index of the track that each detection continues, or -1; if asked, only of those not seen in this frame."""
         track_of_n = np.full(len(label_n), -1, np.int64)
         tracks = self._tracks
         if not len(tracks) or not len(label_n):
@@ -227,11 +183,12 @@ class Tracker:
         offset_kn2 = measured_n7[None, :, :2] - tracks.state_k4[:, None, :2]
         gate_kn = np.maximum(_GATE_M[label_k][:, None], _GATE_M[label_n][None, :])
         # Few pairs are near each other: the costly distance is computed for those alone.
-        k, n = np.nonzero((offset_kn2**2).sum(axis=2) < gate_kn**2)
+        is_free_k = tracks.missed > 0 if only_missed else np.ones(len(tracks), bool)
+        k, n = np.nonzero(((offset_kn2**2).sum(axis=2) < gate_kn**2) & is_free_k[:, None])
         innovation_p22 = tracks.covariance_k44[k, :2, :2] + np.eye(2) * _POSITION[label_n[n]][:, None, None] ** 2
         offset_p21 = offset_kn2[k, n][:, :, None]
         sigmas_p = np.sqrt((offset_p21 * np.linalg.solve(innovation_p22, offset_p21)).sum(axis=(1, 2)))
-        sigmas_p += _KIND_COST[_KIND_OF_LABEL[label_k[k]], _KIND_OF_LABEL[label_n[n]]]
+        sigmas_p += KIND_COST[_KIND_OF_LABEL[label_k[k]], _KIND_OF_LABEL[label_n[n]]]
         cost_kn = np.full(gate_kn.shape, IMPOSSIBLE)
         cost_kn[k, n] = np.where(sigmas_p < GATE_SIGMAS, sigmas_p, IMPOSSIBLE)
         rows, columns = linear_sum_assignment(cost_kn)
@@ -245,21 +202,36 @@ class Tracker:
         if not len(k):
             return
         tracks = self._tracks
-        covariance_m44 = tracks.covariance_k44[k]
-        innovation_m22 = covariance_m44[:, :2, :2] + np.eye(2) * _POSITION[label_m][:, None, None] ** 2
-        gain_m42 = covariance_m44[:, :, :2] @ np.linalg.inv(innovation_m22)
-        error_m2 = measured_m7[:, :2] - tracks.state_k4[k, :2]
-        tracks.state_k4[k] += np.einsum('mij,mj->mi', gain_m42, error_m2)
-        corrected_m44 = covariance_m44 - gain_m42 @ covariance_m44[:, :2, :]
-        tracks.covariance_k44[k] = (corrected_m44 + corrected_m44.transpose(0, 2, 1)) / 2
+        self._filter(k, measured_m7[:, :2], _POSITION[label_m])
         tracks.votes_kl[k] *= 0.9
         tracks.votes_kl[k, label_m] += score_n[is_old_n]
         tracks.score[k] += 0.3 * (score_n[is_old_n] - tracks.score[k])
         tracks.hits[k] += 1
-        tracks.missed[k] = 0
+        tracks.missed[k] = tracks.alone[k] = 0
+        tracks.hint[k] = 0.0
         tracks.history_kh6[k] = remembered(tracks.history_kh6[k], (self._stamp_ns or 0) / 1e9, measured_m7[:, [0, 1, 3, 4, 6]])
         self._smooth_boxes(k, measured_m7)
         self._judge_motion(k)
+
+    def _remind(self, measured_n7: Array, label_n: Ints, score_n: NDArray[np.float32], hidden: Ints) -> None:
+        """What the engine says to be there out of sight moves and keeps the tracks that were not seen."""
+        track_of_h = self._assign(measured_n7[hidden], label_n[hidden], only_missed=True)
+        k, hidden = track_of_h[track_of_h >= 0], hidden[track_of_h >= 0]
+        self._filter(k, measured_n7[hidden, :2], np.full(len(k), HIDDEN_POSITION_M))
+        self._tracks.alone[k] = 0
+        self._tracks.hint[k] = score_n[hidden]
+        self._tracks.source[k] = hidden
+
+    def _filter(self, k: Ints, xy_m2: Array, deviation_m: Array) -> None:
+        """Kalman's correction of tracks ``k`` by measured positions."""
+        tracks = self._tracks
+        covariance_m44 = tracks.covariance_k44[k]
+        innovation_m22 = covariance_m44[:, :2, :2] + np.eye(2) * deviation_m[:, None, None] ** 2
+        gain_m42 = covariance_m44[:, :, :2] @ np.linalg.inv(innovation_m22)
+        error_m2 = xy_m2 - tracks.state_k4[k, :2]
+        tracks.state_k4[k] += np.einsum('mij,mj->mi', gain_m42, error_m2)
+        corrected_m44 = covariance_m44 - gain_m42 @ covariance_m44[:, :2, :]
+        tracks.covariance_k44[k] = (corrected_m44 + corrected_m44.transpose(0, 2, 1)) / 2
 
     def _smooth_boxes(self, k: Ints, measured_m7: Array) -> None:
         box_m5, typical_m5 = self._tracks.box_k5[k], typical_box(self._tracks.history_kh6[k])
@@ -283,9 +255,9 @@ class Tracker:
         # Nothing is remembered for longer than it was seen: three views of a passing car are no car that stands there.
         allowed_k = np.minimum(allowed_k, tracks.hits)
         allowed_k = np.where(tracks.hits >= self.config.confirm_hits, allowed_k, 0)
-        self._tracks = tracks.take(tracks.missed <= allowed_k)
+        self._tracks = tracks.take(tracks.alone <= allowed_k)
 
-    def _bear(self, measured_n7: Array, label_n: Ints, score_n: NDArray[np.float32]) -> None:
+    def _bear(self, measured_n7: Array, label_n: Ints, score_n: NDArray[np.float32], source_n: Ints) -> None:
         num = len(label_n)
         covariance_n44 = np.zeros((num, 4, 4))
         covariance_n44[:, [0, 1], [0, 1]] = _POSITION[label_n][:, None] ** 2
@@ -306,11 +278,14 @@ class Tracker:
             age=np.ones(num, np.int64),
             hits=np.ones(num, np.int64),
             missed=np.zeros(num, np.int64),
+            alone=np.zeros(num, np.int64),
+            hint=np.zeros(num),
+            source=source_n,
         )
         self._next_id += num
         self._tracks = self._tracks.joined(born)
 
-    def _objects(self, base_link_se3_fixed: Array) -> tuple[TrackedObject, ...]:
+    def _objects(self, base_link_se3_fixed: Array, detections: Detections) -> tuple[TrackedObject, ...]:
         tracks = self._tracks
         rotation_22 = base_link_se3_fixed[:2, :2]
         turn_44 = np.kron(np.eye(2), rotation_22)
@@ -326,11 +301,10 @@ class Tracker:
         box_k7 = np.where(self._moves()[:, None], moving_k7, resting_k7)
         box_k7 = _moved(box_k7, base_link_se3_fixed).astype(np.float32)
         velocity_k2 = (self._believed_velocity() @ rotation_22.T).astype(np.float32)
-        time_t = FORECAST_STEP_S * np.arange(1, NUM_FORECAST_STEPS + 1, dtype=np.float32)
-        future_kt2 = box_k7[:, None, :2] + time_t[:, None] * velocity_k2[:, None, :]
+        forecasts_k = forecasts_of(tracks.source, detections, box_k7, velocity_k2)
         label_k = tracks.votes_kl.argmax(axis=1)
         # A track that is only remembered is believed less from frame to frame.
-        score_k = np.clip(tracks.score * 0.9**tracks.missed, 0, 1)
+        score_k = np.clip(np.maximum(tracks.score * 0.9**tracks.missed, tracks.hint * 0.9**tracks.alone), 0, 1)
         return tuple(
             TrackedObject(
                 track_id=int(tracks.track_id[k]),
@@ -341,7 +315,7 @@ class Tracker:
                 covariance_44=covariance_k44[k],
                 age=int(tracks.age[k]),
                 missed=int(tracks.missed[k]),
-                forecasts=(Forecast(1.0, FORECAST_STEP_S, future_kt2[k]),),
+                forecasts=forecasts_k[k],
             )
             for k in range(len(tracks))
         )

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -201,3 +203,50 @@ def test_a_standing_car_keeps_its_box_when_one_frame_merges_it_with_another():
     )
     (car,) = tracker.update(found, 7 * STEP_NS, ego(7))
     np.testing.assert_allclose(car.box_7[[0, 1, 3, 4, 6]], [15, 4, 4.5, 1.9, 0], atol=1e-4)
+
+
+def out_of_sight(*items):
+    found = seen(*items)
+    return replace(found, hidden_n=np.ones(len(found), bool), scores_n=np.full(len(found), 0.3, np.float32))
+
+
+def test_what_is_only_remembered_bears_no_track():
+    assert Tracker().update(out_of_sight((Label.CAR, 20, 0, 0)), STEP_NS, ego(1)) == ()
+
+
+def test_what_the_engine_remembers_is_kept_for_longer_and_not_called_seen():
+    tracker, forgetful = Tracker(), Tracker()
+    for each in (tracker, forgetful):
+        follow(each, Label.CAR, lambda _: (20, 0, 0), 20, ego)
+    for frame in range(21, 51):
+        (kept,) = tracker.update(out_of_sight((Label.CAR, 20, 0.5, 0)), frame * STEP_NS, ego(frame))
+        lost = forgetful.update(seen(), frame * STEP_NS, ego(frame))
+    assert lost == ()
+    assert kept.missed == 30
+    assert kept.score == pytest.approx(0.3, abs=1e-6)
+
+
+def test_what_is_in_sight_wins_its_track_over_a_memory():
+    tracker = Tracker()
+    follow(tracker, Label.CAR, lambda _: (20, 0, 0), 5, ego)
+    both = seen((Label.CAR, 20, 0.6, 0), (Label.CAR, 20, 0, 0))
+    (car,) = tracker.update(replace(both, hidden_n=np.array([False, True])), 6 * STEP_NS, ego(6))
+    assert car.missed == 0
+
+
+def test_a_track_takes_over_the_futures_of_its_detection():
+    tracker = Tracker()
+    follow(tracker, Label.CAR, lambda _: (20, 0, 0), 5, ego)
+    futures = np.zeros((2, 3, 12, 2), np.float32)
+    futures[1, 2] = np.stack([20 + np.arange(1, 13), np.zeros(12)], axis=1)
+    found = replace(
+        seen((Label.PEDESTRIAN, 5, 5, 0), (Label.CAR, 20.2, 0, 0)),
+        futures_nmt2=futures,
+        probabilities_nm=np.array([[0.2, 0.2, 0.6]] * 2, np.float32),
+    )
+    car, person = tracker.update(found, 6 * STEP_NS, ego(6))
+    assert [round(path.probability, 3) for path in car.forecasts] == [0.2, 0.2, 0.6]
+    np.testing.assert_allclose(car.forecasts[2].positions_t2[-1], [32 + car.box_7[0] - 20.2, 0], atol=1e-4)
+    assert len(person.forecasts) == 3
+    unseen, *_ = tracker.update(seen(), 7 * STEP_NS, ego(7))
+    assert len(unseen.forecasts) == 1
