@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from moe_bev_ros.core.attributes import ATTRIBUTES, NO_ATTRIBUTE
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.objects import Detections, Label
 from moe_bev_ros.core.se3 import Array
@@ -35,7 +36,7 @@ MOVING_MPS = 0.2
 OUT_OF_RANGE_M = 1e5
 ERRORS = ('trans_err', 'scale_err', 'orient_err', 'vel_err', 'attr_err')
 # (moving, standing): what most of each class do.
-ATTRIBUTES: dict[Label, tuple[str, str]] = {
+USUAL_ATTRIBUTES: dict[Label, tuple[str, str]] = {
     Label.CAR: (VEHICLE_MOVING, VEHICLE_PARKED),
     Label.TRUCK: (VEHICLE_MOVING, VEHICLE_PARKED),
     Label.BUS: (VEHICLE_MOVING, VEHICLE_STOPPED),
@@ -53,7 +54,7 @@ Rows = list[dict[str, Any]]
 def detection_rows(sample_token: str, detections: Detections, map_se3_base_link: Array) -> Rows:
     """nuScenes' rows of one sample: in the map, at most MAX_BOXES of the best, without what has no class.
 
-    A velocity that was not measured is 0. The attribute follows from class and speed.
+    A velocity that was not measured is 0. The attribute is the engine's, or follows from class and speed.
     """
     chosen = detection_order(detections)
     boxes_n7 = detections.boxes_n7[chosen].astype(float)
@@ -63,19 +64,30 @@ def detection_rows(sample_token: str, detections: Detections, map_se3_base_link:
     yaws_n = np.arctan2(headings_n3[:, 1], headings_n3[:, 0])
     velocities_n2 = np.nan_to_num(detections.velocities_n2[chosen].astype(float))
     velocities_n3 = np.column_stack([velocities_n2, np.zeros(len(chosen))]) @ map_se3_base_link[:3, :3].T
+    attributes = _attributes(detections, chosen)
     return [
         _row(sample_token, Label(int(detections.labels_n[source])), float(detections.scores_n[source]), *values)
-        for source, *values in zip(chosen, centres_n3, boxes_n7[:, 3:6], yaws_n, velocities_n3[:, :2])
+        for source, *values in zip(chosen, centres_n3, boxes_n7[:, 3:6], yaws_n, velocities_n3[:, :2], attributes)
     ]
 
 
 def detection_order(detections: Detections) -> NDArray[np.int64]:
-    """Indices of the MAX_BOXES best that have a class, in falling score."""
-    chosen = np.flatnonzero(detections.labels_n != Label.UNKNOWN)
+    """Indices of the MAX_BOXES best that have a class, in falling score, without what is out of sight: nuScenes counts only
+    boxes that a sensor reaches."""
+    chosen = np.flatnonzero((detections.labels_n != Label.UNKNOWN) & ~detections.is_hidden_n)
     return np.asarray(chosen[np.argsort(-detections.scores_n[chosen], kind='stable')][:MAX_BOXES])
 
 
-def _row(token: str, label: Label, score: float, centre_3: Array, size_3: Array, yaw_rad: float, velocity_2: Array) -> Any:
+def _attributes(detections: Detections, chosen: NDArray[np.int64]) -> list[str]:
+    if detections.attributes_n is not None:
+        return [ATTRIBUTES[index] if index != NO_ATTRIBUTE else '' for index in detections.attributes_n[chosen]]
+    speeds_n = np.hypot(*np.nan_to_num(detections.velocities_n2[chosen]).T)
+    return [attribute_of(Label(int(label)), float(speed)) for label, speed in zip(detections.labels_n[chosen], speeds_n)]
+
+
+def _row(
+    token: str, label: Label, score: float, centre_3: Array, size_3: Array, yaw_rad: float, velocity_2: Array, attribute: str
+) -> Any:
     length, width, height = (max(float(value), 1e-3) for value in size_3)
     return {
         'sample_token': token,
@@ -85,13 +97,13 @@ def _row(token: str, label: Label, score: float, centre_3: Array, size_3: Array,
         'velocity': velocity_2.tolist(),
         'detection_name': label.name.lower(),
         'detection_score': score,
-        'attribute_name': attribute_of(label, float(np.hypot(*velocity_2))),
+        'attribute_name': attribute,
     }
 
 
 def attribute_of(label: Label, speed_mps: float) -> str:
     """The likeliest attribute; empty for cones and barriers, which have none."""
-    moving, standing = ATTRIBUTES.get(label, ('', ''))
+    moving, standing = USUAL_ATTRIBUTES.get(label, ('', ''))
     return moving if speed_mps > MOVING_MPS else standing
 
 
@@ -151,7 +163,7 @@ def not_empty(rows: Mapping[str, Rows]) -> dict[str, Rows]:
     if any(rows.values()):
         return dict(rows)
     token, nowhere = next(iter(rows)), np.array([OUT_OF_RANGE_M, 0.0, 0.0])
-    return {**rows, token: [_row(token, Label.CAR, 0.0, nowhere, np.ones(3), 0.0, np.zeros(2))]}
+    return {**rows, token: [_row(token, Label.CAR, 0.0, nowhere, np.ones(3), 0.0, np.zeros(2), VEHICLE_PARKED)]}
 
 
 def summary(metrics: Any, present: Sequence[str]) -> dict[str, Any]:

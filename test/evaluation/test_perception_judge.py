@@ -6,6 +6,7 @@ from evaluation.small_tree import SIZES, KnowingEngine, write_tree
 
 pytest.importorskip('nuscenes', reason='the extra "evaluation" is not installed')
 
+from moe_bev_ros.core.attributes import ATTRIBUTES, NO_ATTRIBUTE
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.objects import Detections, Label
 from moe_bev_ros.evaluation.detection import detection_rows
@@ -150,3 +151,17 @@ def test_at_most_500_boxes_a_sample_are_given_and_none_without_class():
     assert rows[0]['detection_score'] == 1.0
     assert rows[-1]['velocity'] == [0.0, 0.0]
     assert rows[0]['attribute_name'] == 'vehicle.parked'
+
+
+def test_the_attributes_of_an_engine_are_given_and_what_is_out_of_sight_is_not():
+    boxes = np.tile(np.array([1, 0, 0, 1, 1, 1, 0], np.float32), (3, 1))
+    detections = Detections(
+        boxes,
+        np.array([Label.CAR, Label.TRAFFIC_CONE, Label.CAR], np.uint8),
+        np.array([0.9, 0.8, 0.7], np.float32),
+        np.zeros((3, 2), np.float32),
+        attributes_n=np.array([ATTRIBUTES.index('vehicle.stopped'), NO_ATTRIBUTE, 0], np.uint8),
+        hidden_n=np.array([False, False, True]),
+    )
+    rows = detection_rows('a', detections, np.eye(4))
+    assert [row['attribute_name'] for row in rows] == ['vehicle.stopped', '']
