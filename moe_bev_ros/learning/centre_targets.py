@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from moe_bev_ros.learning.heat_maps import draw_peaks, peak_radius
 from moe_bev_ros.model.pillars import NUM_BOX_CHANNELS, NUM_CLASSES
 
 F32 = NDArray[np.float32]
-MIN_RADIUS_CELLS = 1.0
 # Weight of each channel of the box map: offset, height, size, heading, velocity.
 CHANNEL_WEIGHTS = (2.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.4, 0.4)
 BOX_WEIGHT = 0.6
@@ -59,28 +59,19 @@ def make_targets(truths: list[Truth], num_cells: int, cell_m: float, half_m: flo
     index, values = [], []
     for sample, truth in enumerate(truths):
         place_n2 = (truth.boxes_n7[:, :2] + half_m) / cell_m
-        for n in np.flatnonzero(np.all((place_n2 >= 0.0) & (place_n2 < num_cells), axis=1)):
+        on_map = np.flatnonzero(np.all((place_n2 >= 0.0) & (place_n2 < num_cells), axis=1))
+        radii = peak_radius(truth.boxes_n7[on_map, 3], truth.boxes_n7[on_map, 4], cell_m)
+        columns, rows = place_n2[on_map].astype(np.int64).T
+        draw_peaks(heat[sample], truth.labels_n[on_map].astype(np.int64), rows, columns, radii)
+        for n in on_map:
             column, row = int(place_n2[n, 0]), int(place_n2[n, 1])
             _, _, z, length, width, height, yaw = truth.boxes_n7[n]
-            radius = max(MIN_RADIUS_CELLS, 0.25 * float(np.hypot(length, width)) / cell_m)
-            _draw(heat[sample, truth.labels_n[n]], row, column, radius)
             index.append((sample * num_cells + row) * num_cells + column)
             size = np.log([length, width, height])
             offset = (place_n2[n, 0] - column, place_n2[n, 1] - row)
             values.append((*offset, z, *size, np.sin(yaw), np.cos(yaw), *truth.velocities_n2[n]))
     boxes = np.array(values, np.float32).reshape(-1, NUM_BOX_CHANNELS)
     return Targets(torch.from_numpy(heat), torch.tensor(index, dtype=torch.int64), torch.from_numpy(boxes))
-
-
-def _draw(heat_hw: F32, row: int, column: int, radius: float) -> None:
-    """Raise a Gaussian bump of this radius (3 sigma) around a cell."""
-    reach = int(np.ceil(radius))
-    top, left = max(0, row - reach), max(0, column - reach)
-    window = heat_hw[top : row + reach + 1, left : column + reach + 1]
-    dy = np.arange(top, top + window.shape[0]) - row
-    dx = np.arange(left, left + window.shape[1]) - column
-    sigma = (2 * radius + 1) / 6
-    np.maximum(window, np.exp(-(dy[:, None] ** 2 + dx[None] ** 2) / (2 * sigma**2)).astype(np.float32), out=window)
 
 
 def centre_loss(heat_bkhw: Tensor, boxes_bchw: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
