@@ -1,0 +1,28 @@
+"""The convolutions that all encoders are made of."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+def conv_block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """Convolution, batch norm (folded on export), ReLU."""
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+class Residual(nn.Module):
+    """One 3 x 3 convolution beside its input (He et al. 2016, with a single layer a block)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.block = conv_block(channels, channels)
+
+    def forward(self, x_bchw: Tensor) -> Tensor:
+        """Same shape."""
+        return x_bchw + self.block(x_bchw)
+
+
+def stage(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
+    """Halves the resolution, then ``blocks`` residual blocks."""
+    return nn.Sequential(conv_block(inputs, outputs, stride=2), *(Residual(outputs) for _ in range(blocks)))
