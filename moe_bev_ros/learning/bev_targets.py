@@ -3,12 +3,12 @@
 A box is asked for where a sensor sees it now (channel of its class), and in the channel 'hidden', whatever its class, where
 nothing sees it now but something saw it in this drive not long ago. What was never seen is not asked for.
 
-Legend: M = MAX_BOXES slots for boxes, K cells a side of the heads' map, G of the inner one.
+Legend: M = MAX_BOXES slots for boxes, K cells a side of the heads' map.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from moe_bev_ros.core.attributes import ATTRIBUTES
 from moe_bev_ros.core.objects import Label
 from moe_bev_ros.datasets.road_raster import ROAD_CLASSES, VEHICLES
-from moe_bev_ros.learning.drives import F32, FUTURES_S, NUM_FUTURES, DriveFrame, FrameTruth
+from moe_bev_ros.learning.drives import F32, DriveFrame, FrameTruth
 from moe_bev_ros.learning.heat_maps import draw_boxes, draw_peaks, peak_radius
 from moe_bev_ros.model.config import ModelConfig
 
@@ -31,41 +31,37 @@ UNKNOWN_ROAD = -1
 _MOVING_ATTRIBUTES = [ATTRIBUTES.index(name) for name in ('vehicle.moving', 'cycle.with_rider', 'pedestrian.moving')]
 
 
-class BevTargets(NamedTuple):
-    """Of one frame; a batch has a dimension more in front.
+class Targets(NamedTuple):
+    """Of one frame; a batch has a dimension more in front. Numpy arrays, or torch tensors of the same shapes and types.
 
     Attributes:
         heat: (11, K, K) float32, 1 at a box's cell, falling off around it.
         valid: (M,) bool, whether the slot holds a box; where not, the others are zero, and ``attribute`` is -1.
         hidden: (M,) bool, it is asked for in the channel 'hidden'.
         by_lidar, by_camera: (M,) bool, what sees it now; neither: it is hidden. by_camera is also False where it is not known.
-        cell: (M,) int64 flat cell row * K + column of the heads' map.
-        inner_cell: (M,) int64 the same of the inner map, of which G * G.
-        boxes: (M, 10) float32 what the map of boxes shall hold there.
-        velocity_known: (M,) bool, the last two of ``boxes`` are known; else they are zero.
+        cell: (M,) int64 flat cell row * K + column.
+        boxes: (M, 10) float32 what the map of boxes shall hold there; velocity NaN where not known.
         label: (M,) int64.
         attribute: (M,) int64, -1 where not known.
-        forecast: (M, 12, 2) float32 displacement minus constant velocity [m].
-        forecast_known: (M, 12) bool; else it is zero.
+        future: (M, 12, 2) float32 displacement [m]; NaN where not known.
+        future_mask: (M, 12) bool, where it is known.
         group: (M,) int64: STATIC, STANDING or MOVING.
         road: (5, K, K) int8: drivable, divider, crossing, stop_line, vehicles; UNKNOWN_ROAD where it is not known.
     """
 
-    heat: F32
-    valid: NDArray[np.bool_]
-    hidden: NDArray[np.bool_]
-    by_lidar: NDArray[np.bool_]
-    by_camera: NDArray[np.bool_]
-    cell: NDArray[np.int64]
-    inner_cell: NDArray[np.int64]
-    boxes: F32
-    velocity_known: NDArray[np.bool_]
-    label: NDArray[np.int64]
-    attribute: NDArray[np.int64]
-    forecast: F32
-    forecast_known: NDArray[np.bool_]
-    group: NDArray[np.int64]
-    road: NDArray[np.int8]
+    heat: Any
+    valid: Any
+    hidden: Any
+    by_lidar: Any
+    by_camera: Any
+    cell: Any
+    boxes: Any
+    label: Any
+    attribute: Any
+    future: Any
+    future_mask: Any
+    group: Any
+    road: Any
 
 
 class TargetMaker:
@@ -76,7 +72,7 @@ class TargetMaker:
         self._last_seen_s: dict[str, float] = {}
         self._time_s = 0.0
 
-    def make(self, item: DriveFrame) -> BevTargets:
+    def make(self, item: DriveFrame) -> Targets:
         """Of the drive's next frame."""
         truth = item.truth
         self._time_s += item.dt_s
@@ -107,7 +103,7 @@ class TargetMaker:
         by_lidar_n: NDArray[np.bool_],
         by_camera_n: NDArray[np.bool_],
         road: NDArray[np.int8],
-    ) -> BevTargets:
+    ) -> Targets:
         config, num_cells = self._config, self._config.num_head_cells
         boxes_n7, velocities_n2 = truth.boxes_n7[chosen_n], truth.velocities_n2[chosen_n]
         labels_n, hidden_n = truth.labels_n[chosen_n].astype(np.int64), hidden_n[chosen_n]
@@ -116,22 +112,19 @@ class TargetMaker:
         heat = np.zeros((NUM_CLASSES + 1, num_cells, num_cells), np.float32)
         radii_n = peak_radius(boxes_n7[:, 3], boxes_n7[:, 4], config.head_cell_m)
         draw_peaks(heat, np.where(hidden_n, HIDDEN, labels_n), rows_n, columns_n, radii_n)
-        known_n = ~np.isnan(velocities_n2).any(axis=1)
-        forecast_n, forecast_known_n = _forecasts(truth.futures_n12x2[chosen_n], velocities_n2)
-        return BevTargets(
+        futures_n12x2 = truth.futures_n12x2[chosen_n]
+        return Targets(
             heat,
             _padded(np.ones(len(chosen_n), np.bool_)),
             _padded(hidden_n),
             _padded(by_lidar_n[chosen_n]),
             _padded(by_camera_n[chosen_n]),
             _padded(rows_n * num_cells + columns_n),
-            _padded(rows_n // 2 * config.num_cells + columns_n // 2),
             _padded(_box_values(boxes_n7, velocities_n2, place_n2 - np.floor(place_n2))),
-            _padded(known_n),
             _padded(labels_n),
             _padded(truth.attributes_n[chosen_n], -1),
-            _padded(forecast_n),
-            _padded(forecast_known_n),
+            _padded(futures_n12x2),
+            _padded(np.isfinite(futures_n12x2).all(axis=2)),
             _padded(_groups(labels_n, velocities_n2, truth.attributes_n[chosen_n])),
             road,
         )
@@ -160,18 +153,11 @@ def _padded(values_n: NDArray[Kind], fill: int = 0) -> NDArray[Kind]:
 
 
 def _box_values(boxes_n7: F32, velocities_n2: F32, offsets_n2: F32) -> F32:
-    """(N, 10) offset [cells], z [m], log of length, width, height, sin and cos of yaw, velocity [m/s] (zero if not known)."""
+    """(N, 10) offset [cells], z [m], log of length, width, height, sin and cos of yaw, velocity [m/s]."""
     yaw_n = boxes_n7[:, 6]
     size_n3 = np.log(np.maximum(boxes_n7[:, 3:6], 0.01))
-    columns = (offsets_n2, boxes_n7[:, 2], size_n3, np.sin(yaw_n), np.cos(yaw_n), np.nan_to_num(velocities_n2))
+    columns = (offsets_n2, boxes_n7[:, 2], size_n3, np.sin(yaw_n), np.cos(yaw_n), velocities_n2)
     return np.column_stack(columns).astype(np.float32)
-
-
-def _forecasts(futures_n12x2: F32, velocities_n2: F32) -> tuple[F32, NDArray[np.bool_]]:
-    """What constant velocity misses, and where it is known."""
-    missed = futures_n12x2 - velocities_n2[:, None] * FUTURES_S[:, None].astype(np.float32)
-    known = np.isfinite(missed).all(axis=2)
-    return np.where(known[..., None], missed, np.float32(0.0)).reshape(-1, NUM_FUTURES, 2), known
 
 
 def _groups(labels_n: NDArray[np.int64], velocities_n2: F32, attributes_n: NDArray[np.int64]) -> NDArray[np.int64]:

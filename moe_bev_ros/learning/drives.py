@@ -5,8 +5,10 @@ Legend: N boxes, P points, T = NUM_FUTURES times.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numba import njit
@@ -22,6 +24,7 @@ F32 = NDArray[np.float32]
 TRUTH_RANGE_M = 60.0
 NUM_FUTURES, FUTURE_STEP_S = 12, 0.5
 FUTURES_S: Array = FUTURE_STEP_S * np.arange(1, NUM_FUTURES + 1)
+MAX_TURN_RAD = 0.35
 POSE_NOISE_RAD, POSE_NOISE_M = np.deg2rad(0.3), 0.02
 _MIRROR_X, _MIRROR_Y = np.diag([-1.0, 1.0, 1.0, 1.0]), np.diag([1.0, -1.0, 1.0, 1.0])
 
@@ -103,6 +106,24 @@ class DriveFrame:
     kind: str
 
 
+class Drive(Protocol):
+    """A drive to come; small enough to be handed to another process."""
+
+    def frames(self) -> Iterator[DriveFrame]:
+        """Play it."""
+
+
+class Source(Protocol):
+    """Drives by number."""
+
+    @property
+    def num_drives(self) -> int:
+        """How many different ones."""
+
+    def drive(self, index: int, seed: tuple[int, ...]) -> Drive:
+        """One of them; another seed varies it."""
+
+
 @dataclass(frozen=True)
 class Variation:
     """How a whole drive is varied: turned about base_link's z axis after left and right have changed places with
@@ -115,6 +136,12 @@ class Variation:
     angle_rad: float = 0.0
     mirrored: bool = False
     noise_seed: int | None = None
+
+    @staticmethod
+    def drawn(rng: np.random.Generator) -> Variation:
+        """At random: half of the drives are mirrored."""
+        angle_rad = float(rng.uniform(-MAX_TURN_RAD, MAX_TURN_RAD))
+        return Variation(angle_rad, mirrored=bool(rng.random() < 0.5), noise_seed=int(rng.integers(2**31)))
 
     def of(self, item: DriveFrame) -> DriveFrame:
         """A frame so varied."""

@@ -20,7 +20,16 @@ from moe_bev_ros.datasets.nuscenes_tables import CAMERAS
 from moe_bev_ros.datasets.nuscenes_tree import NuscenesTree, Tick, tick_motion
 from moe_bev_ros.datasets.record_loading import ImageLoader, load_points
 from moe_bev_ros.datasets.road_raster import RoadRaster
-from moe_bev_ros.learning.drives import F32, FUTURES_S, TRUTH_RANGE_M, DriveFrame, FrameTruth, RoadView, points_in_boxes
+from moe_bev_ros.learning.drives import (
+    F32,
+    FUTURES_S,
+    TRUTH_RANGE_M,
+    DriveFrame,
+    FrameTruth,
+    RoadView,
+    Variation,
+    points_in_boxes,
+)
 
 # Tenths of a second from one frame to the next, and how often each is drawn.
 GAPS, GAP_SHARES = (1, 2, 3, 5), (0.76, 0.1, 0.07, 0.07)
@@ -103,11 +112,50 @@ def record_of(tree: NuscenesTree, scene: str) -> SceneRecord:
     return SceneRecord(scene, condition, kind, samples[0][0], ticks, table, RoadRaster.of_scene(tree, scene))
 
 
-def drive_of_scene(
-    tree: NuscenesTree, scene: str, image_size: tuple[int, int], steps: Sequence[int] | None, rng: np.random.Generator
-) -> Iterator[DriveFrame]:
-    """Frames of a scene of the tree; see `drive_of`."""
-    return drive_of(record_of(tree, scene), image_size, random_steps(rng) if steps is None else steps)
+class TreeSource:
+    """Scenes of a tree as drives.
+
+    Args:
+        split: name; empty: all scenes.
+        image_size: width and height that images are resized and cropped to [pixels].
+        varied: each time turned, mirrored, with cameras a little off, and with other gaps; else as recorded, every frame.
+    """
+
+    def __init__(self, tree: NuscenesTree, split: str, image_size: tuple[int, int], *, varied: bool = True) -> None:
+        self._tree, self._image_size, self._varied = tree, image_size, varied
+        self._scenes = tree.scenes(split)
+        self._records: dict[str, SceneRecord] = {}
+
+    @property
+    def num_drives(self) -> int:
+        """How many scenes there are."""
+        return len(self._scenes)
+
+    def drive(self, index: int, seed: tuple[int, ...]) -> TreeDrive:
+        """Of one scene."""
+        scene = self._scenes[index]
+        if scene not in self._records:
+            self._records[scene] = record_of(self._tree, scene)
+        return TreeDrive(self._records[scene], self._image_size, seed if self._varied else None)
+
+
+@dataclass(frozen=True)
+class TreeDrive:
+    """A scene to be played; without a seed as recorded."""
+
+    record: SceneRecord
+    image_size: tuple[int, int]
+    seed: tuple[int, ...] | None
+
+    def frames(self) -> Iterator[DriveFrame]:
+        """Play it."""
+        if self.seed is None:
+            yield from drive_of(self.record, self.image_size, (0, *(1,) * len(self.record.ticks)))
+            return
+        rng = np.random.default_rng(self.seed)
+        variation = Variation.drawn(rng)
+        for item in drive_of(self.record, self.image_size, random_steps(rng)):
+            yield variation.of(item)
 
 
 def random_steps(rng: np.random.Generator, num: int = 1000) -> tuple[int, ...]:
