@@ -27,3 +27,25 @@ class TrafficLight:
     element_id: int
     stop_xy_m: tuple[float, float]
     state: LightState
+
+
+@dataclass(frozen=True)
+class LightPlace:
+    """One housing of a light, with its lamps above one another; a light may have several.
+
+    Attributes:
+        element_id, stop_xy_m: as in `TrafficLight`.
+        centre_xyz_m: of the housing, in the fixed frame [m].
+        yaw_rad: direction in which the lamps shine, in the fixed frame [rad].
+        height_m: of the housing.
+    """
+
+    element_id: int
+    stop_xy_m: tuple[float, float]
+    centre_xyz_m: tuple[float, float, float]
+    yaw_rad: float
+    height_m: float
+
+    def __post_init__(self) -> None:
+        if not self.height_m > 0.0:
+            raise ValueError(f'light {self.element_id}: height_m must be above 0, got {self.height_m}')

@@ -25,6 +25,7 @@ from moe_bev_ros.datasets.worker_processes import check_stopped
 from moe_bev_ros.datasets.world_map import map_mask, map_offset, moved_network
 from moe_bev_ros.datasets.world_runs import Moment, WorldRun, num_ticks
 from moe_bev_ros.world.lanelet_files import first_node, read_network, write_lanelet2
+from moe_bev_ros.world.light_places import light_places
 from moe_bev_ros.world.recorded_tracks import read_tracks
 from moe_bev_ros.world.rig import Rig
 from moe_bev_ros.world.rigs import NUSCENES_RIG
@@ -144,7 +145,9 @@ class _Scene:
         network, name = self.run.scenario.network, self.job.name
         mask_hw = map_mask(network, self.offset_3[:2])
         self.writer.write_data(f'maps/{name}.png', bytes(cv2.imencode('.png', mask_hw)[1].tobytes()))
-        write_lanelet2(moved_network(network, self.offset_3[:2]), self.job.root / f'maps/{name}.osm')
+        lights, terrain = self.run.scenario.scene.lights, self.run.scenario.terrain
+        places = light_places(lights, terrain, (float(self.offset_3[0]), float(self.offset_3[1])))
+        write_lanelet2(moved_network(network, self.offset_3[:2]), self.job.root / f'maps/{name}.osm', places)
         self.writer.finish_scene(name, f'world_{self.job.split}', self.rows.rows(), self._extra())
 
     def _extra(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.se3 import Array
+from moe_bev_ros.core.traffic_light import LightPlace
 from moe_bev_ros.planning.lane_graph import Lane, LaneGraph, TrafficLightElement
 
 METRES_PER_DEGREE = 111_319.5
@@ -53,6 +54,43 @@ def load_lanelet_map(path: Path, origin_lat_lon: tuple[float, float] | None = No
     else:
         lanelet_map, warnings = _load(path, origin_lat_lon or (0.0, 0.0))
     return lanelet_map, tuple(warnings[:MAX_WARNINGS])
+
+
+def load_light_places(path: Path, origin_lat_lon: tuple[float, float] | None = None) -> list[LightPlace]:
+    """The housings of the traffic lights that lanes obey, in the map frame, by id.
+
+    Lights are drawn as Autoware wants them: the lower edge of a housing, from left to right as one sees the lamps, with a tag
+    ``height`` [m]. One without this tag may be drawn anywhere and is left out.
+
+    Raises:
+        InputError: as `load_lane_graph`.
+    """
+    lanelet_map, warnings = load_lanelet_map(path, origin_lat_lon)
+    lanes = lane_graph_of(lanelet_map, warnings, path).lanes
+    stops = {
+        light.element_id: (float(light.stop_xy_2[0]), float(light.stop_xy_2[1]))
+        for lane_id in sorted(lanes, reverse=True)
+        for light in lanes[lane_id].traffic_lights
+    }
+    elements = {int(light.id): light for item in lanelet_map.laneletLayer for light in item.trafficLights()}
+    found = [
+        _housing(light_id, stops[light_id], line) for light_id in sorted(stops) for line in elements[light_id].trafficLights
+    ]
+    return [place for place in found if place is not None]
+
+
+def _housing(element_id: int, stop_xy_m: tuple[float, float], line: Any) -> LightPlace | None:
+    points_k3 = _points(line)
+    try:
+        height_m = float(line.attributes['height']) if 'height' in line.attributes else 0.0
+    except ValueError:
+        height_m = 0.0
+    across_3 = points_k3[-1] - points_k3[0]
+    if not height_m > 0.0 or not np.hypot(across_3[0], across_3[1]) > 0.0:
+        return None
+    x, y, z = (0.5 * (points_k3[0] + points_k3[-1])).tolist()
+    yaw_rad = float(np.arctan2(-across_3[0], across_3[1]))
+    return LightPlace(element_id, stop_xy_m, (x, y, z + 0.5 * height_m), yaw_rad, height_m)
 
 
 def lane_graph_from_bytes(data: bytes) -> LaneGraph:

@@ -21,24 +21,25 @@ from scipy.spatial import cKDTree
 
 from moe_bev_ros.core.files import write_text
 from moe_bev_ros.core.se3 import Array
+from moe_bev_ros.core.traffic_light import LightPlace
 from moe_bev_ros.planning.lane_graph import Lane, resample
 from moe_bev_ros.planning.lanelet_map import METRES_PER_DEGREE, centre_between, lane_graph_of, load_lanelet_map, nearest_on
 from moe_bev_ros.world.lane_surfaces import surfaces_of, walkways_of
-from moe_bev_ros.world.layout_parts import SignalPlace
 from moe_bev_ros.world.network import Crossing, LineKind, PaintLine, RoadNetwork
 
 SAME_POINT_M = 0.005
 ON_PAINT_M = 0.25
 TURN_RAD = 0.5
 LAMP_M = 0.4
+LIGHT_TAGS = {'type': 'traffic_light', 'subtype': 'red_yellow_green'}
 PAINT_WIDTHS_M = {'line_thin': 0.12, 'line_thick': 0.25, 'stop_line': 0.4}
 
 
-def write_lanelet2(network: RoadNetwork, path: Path, signals: Sequence[SignalPlace] = ()) -> None:
+def write_lanelet2(network: RoadNetwork, path: Path, places: Sequence[LightPlace] = ()) -> None:
     """Write the lanes, traffic lights and crossings of a network; lanes and lights keep their ids.
 
     Args:
-        signals: where the poles of the lights stand; a light that is not among them hangs over its stop line.
+        places: where the lights' housings hang; a light that is not among them is drawn on its stop line, without a height.
 
     Raises:
         InputError: the file cannot be written.
@@ -47,7 +48,7 @@ def write_lanelet2(network: RoadNetwork, path: Path, signals: Sequence[SignalPla
     document = _Document(1 + max([0, *network.graph.lanes, *lights]))
     _write_lanes(document, network)
     for element_id in sorted(lights):
-        _write_light(document, network, element_id, next((s for s in signals if s.element_id == element_id), None))
+        _write_light(document, network, element_id, [place for place in places if place.element_id == element_id])
     for crossing in network.crossings:
         _write_crossing(document, crossing)
     write_text(path, document.text())
@@ -93,10 +94,10 @@ class _Document:
         self._ways: list[str] = []
         self._relations: list[str] = []
 
-    def node(self, x: float, y: float) -> int:
+    def node(self, x: float, y: float, z: float = 0.0) -> int:
         number = next(self._ids)
         place = f'lat="{y / METRES_PER_DEGREE:.9f}" lon="{x / METRES_PER_DEGREE:.9f}"'
-        tags = _tags(local_x=f'{x:.3f}', local_y=f'{y:.3f}', ele='0.0')
+        tags = _tags(local_x=f'{x:.3f}', local_y=f'{y:.3f}', ele=f'{z:.3f}')
         self._nodes.append(f'<node id="{number}" version="1" {place}>{tags}</node>')
         return number
 
@@ -106,9 +107,9 @@ class _Document:
         self._ways.append(f'<way id="{number}" version="1">{refs}{_tags(**tags)}</way>')
         return number
 
-    def line(self, points_n2: Array, **tags: str) -> int:
-        """A way with nodes of its own."""
-        return self.way([self.node(x, y) for x, y in points_n2], **tags)
+    def line(self, points_nk: Array, **tags: str) -> int:
+        """A way with nodes of its own; points have two or three coordinates."""
+        return self.way([self.node(*point) for point in points_nk.tolist()], **tags)
 
     def relation(self, members: Sequence[tuple[str, int, str]], tags: dict[str, str], number: int | None = None) -> None:
         """Members are kind, id and role."""
@@ -185,7 +186,7 @@ def _lane_tags(lane: Lane) -> dict[str, str]:
     }
 
 
-def _write_light(document: _Document, network: RoadNetwork, element_id: int, signal: SignalPlace | None) -> None:
+def _write_light(document: _Document, network: RoadNetwork, element_id: int, places: Sequence[LightPlace]) -> None:
     """A light with one stop line across all lanes that obey it."""
     ends: list[Array] = []
     for lane_id, lane in network.graph.lanes.items():
@@ -194,12 +195,21 @@ def _write_light(document: _Document, network: RoadNetwork, element_id: int, sig
                 ends += [nearest_on(border, light.stop_xy_2) for border in network.borders[lane_id]]
     gaps = np.linalg.norm(np.array(ends)[:, None] - np.array(ends)[None], axis=2)
     first, last = np.unravel_index(np.argmax(gaps), gaps.shape)
+    lamps = [_write_housing(document, place) for place in places]
+    if not lamps:
+        lamps = [document.line(np.array([ends[first], ends[last]]), **LIGHT_TAGS)]
     stop = document.line(np.array([ends[first], ends[last]]), type='stop_line')
-    middle = 0.5 * (ends[first] + ends[last]) if signal is None else np.array([signal.x, signal.y])
-    across = (ends[last] - ends[first]) / max(gaps.max(), 1e-9) * 0.5 * LAMP_M
-    lamp = document.line(np.array([middle - across, middle + across]), type='traffic_light', subtype='red_yellow_green')
-    members = [('way', lamp, 'refers'), ('way', stop, 'ref_line')]
+    members = [*(('way', lamp, 'refers') for lamp in lamps), ('way', stop, 'ref_line')]
     document.relation(members, {'type': 'regulatory_element', 'subtype': 'traffic_light'}, element_id)
+
+
+def _write_housing(document: _Document, place: LightPlace) -> int:
+    """The lower edge of a housing, from left to right as one sees the lamps, and its height: as Autoware has it."""
+    x, y, z = place.centre_xyz_m
+    right_2 = 0.5 * LAMP_M * np.array([-np.sin(place.yaw_rad), np.cos(place.yaw_rad)])
+    edge_23 = np.array([(x, y, z - 0.5 * place.height_m)] * 2)
+    edge_23[:, :2] += np.array([-right_2, right_2])
+    return document.line(edge_23, **LIGHT_TAGS, height=f'{place.height_m:g}')
 
 
 def _write_crossing(document: _Document, crossing: Crossing) -> None:

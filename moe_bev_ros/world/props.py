@@ -79,6 +79,8 @@ _LOOKS = MappingProxyType(
 )
 STONES: tuple[Colour, ...] = ((168, 160, 148), (140, 136, 130), (176, 118, 92), (206, 200, 188))
 SIGN_POST: Colour = (70, 74, 78)
+HOUSINGS_XYZ_M = ((0.05, 0.0, 2.9), (0.05, -2.7, 4.7))  # of a traffic light: on the pole, and on the arm over the road
+HOUSING_HEIGHT_M = 1.16
 LAMPS: tuple[tuple[LightState, float, Colour], ...] = (
     (LightState.RED, 0.32, (255, 48, 36)),
     (LightState.AMBER, 0.0, (255, 190, 40)),
@@ -227,8 +229,8 @@ def traffic_light_parts(light: Signal) -> tuple[Part, ...]:
     """Pole, arm, housing and three lamps, of which the one of ``light.state`` shines; the lamps look along local x."""
     pole = Part((0.0, 0.0, 2.6), (0.16, 0.16, 5.2), SIGN_POST, 0.4, Shape.CYLINDER)
     heads: list[Part] = [Part((0.0, -1.4, 5.1), (0.1, 2.9, 0.1), SIGN_POST, 0.4)]
-    for y, z in ((0.0, 2.9), (-2.7, 4.7)):
-        heads.append(Part((0.05, y, z), (0.26, 0.42, 1.16), (30, 32, 34), 0.15))
+    for x, y, z in HOUSINGS_XYZ_M:
+        heads.append(Part((x, y, z), (0.26, 0.42, HOUSING_HEIGHT_M), (30, 32, 34), 0.15))
         for state, dz, colour in LAMPS:
             lit = state is light.state
             shown = colour if lit else (colour[0] // 5, colour[1] // 5, colour[2] // 5)
