@@ -1,7 +1,8 @@
 """What the BEV network shall say about a frame, as arrays of fixed shapes.
 
-A box is asked for where a sensor sees it now (channel of its class), and in the channel 'hidden', whatever its class, where
-nothing sees it now but something saw it in this drive not long ago. What was never seen is not asked for.
+A box is asked for in the channel of its class where a LiDAR point hit it, because those are the boxes that nuScenes scores; what
+only cameras see is neither asked for nor forbidden. It is asked for in the channel 'hidden', whatever its class, where nothing
+sees it now but something saw it in this drive not long ago. What was never seen is not asked for.
 
 Legend: M = MAX_BOXES slots for boxes, K cells a side of the heads' map.
 """
@@ -23,6 +24,7 @@ from moe_bev_ros.model.config import ModelConfig
 Kind = TypeVar('Kind', bound=np.generic)
 MAX_BOXES = 160
 NUM_CLASSES, HIDDEN = 10, 10
+ALLOWED_PEAK = 0.95  # of what only cameras see: the focal loss hardly minds it, and does not want it
 VISIBLE_FROM = 0.4  # share of a box that the images show
 REMEMBERED_S = 3.0
 MOVING_MPS = 0.5
@@ -35,7 +37,7 @@ class Targets(NamedTuple):
     """Of one frame; a batch has a dimension more in front. Numpy arrays, or torch tensors of the same shapes and types.
 
     Attributes:
-        heat: (11, K, K) float32, 1 at a box's cell, falling off around it.
+        heat: (11, K, K) float32, 1 at a box's cell, falling off around it; ALLOWED_PEAK at those that only cameras see.
         valid: (M,) bool, whether the slot holds a box; where not, the others are zero, and ``attribute`` is -1.
         hidden: (M,) bool, it is asked for in the channel 'hidden'.
         by_lidar, by_camera: (M,) bool, what sees it now; neither: it is hidden. by_camera is also False where it is not known.
@@ -111,7 +113,9 @@ class TargetMaker:
         columns_n, rows_n = place_n2.astype(np.int64).T
         heat = np.zeros((NUM_CLASSES + 1, num_cells, num_cells), np.float32)
         radii_n = peak_radius(boxes_n7[:, 3], boxes_n7[:, 4], config.head_cell_m)
-        draw_peaks(heat, np.where(hidden_n, HIDDEN, labels_n), rows_n, columns_n, radii_n)
+        channels_n, scored_n = np.where(hidden_n, HIDDEN, labels_n), by_lidar_n[chosen_n] | hidden_n
+        for mask_n, peak in ((~scored_n, ALLOWED_PEAK), (scored_n, 1.0)):
+            draw_peaks(heat, channels_n[mask_n], rows_n[mask_n], columns_n[mask_n], radii_n[mask_n], peak)
         futures_n12x2 = truth.futures_n12x2[chosen_n]
         return Targets(
             heat,

@@ -15,8 +15,8 @@ def peak_radius(lengths_n: NDArray[np.float32], widths_n: NDArray[np.float32], c
 
 
 @njit(cache=True)
-def draw_peaks(heat_khw, channels_n, rows_n, columns_n, radii_n):  # type: ignore[no-untyped-def]
-    """Raise Gaussian bumps of these radii (3 sigma) around cells of ``heat_khw``, in place; the higher value stays."""
+def draw_peaks(heat_khw, channels_n, rows_n, columns_n, radii_n, peak=1.0):  # type: ignore[no-untyped-def]
+    """Raise Gaussian bumps of these radii (3 sigma) and this height around cells, in place; the higher value stays."""
     _, height, width = heat_khw.shape
     for n in range(len(channels_n)):
         reach = int(np.ceil(radii_n[n]))
@@ -24,7 +24,7 @@ def draw_peaks(heat_khw, channels_n, rows_n, columns_n, radii_n):  # type: ignor
         for row in range(max(0, rows_n[n] - reach), min(height, rows_n[n] + reach + 1)):
             for column in range(max(0, columns_n[n] - reach), min(width, columns_n[n] + reach + 1)):
                 square = (row - rows_n[n]) ** 2 + (column - columns_n[n]) ** 2
-                value = np.float32(np.exp(-square / (2.0 * sigma * sigma)))
+                value = np.float32(peak * np.exp(-square / (2.0 * sigma * sigma)))
                 if value > heat_khw[channels_n[n], row, column]:
                     heat_khw[channels_n[n], row, column] = value
 

@@ -32,7 +32,8 @@ from moe_bev_ros.learning.drives import (
 )
 
 # Tenths of a second from one frame to the next, and how often each is drawn.
-GAPS, GAP_SHARES = (1, 2, 3, 5), (0.76, 0.1, 0.07, 0.07)
+GAPS, GAP_SHARES = (1, 2, 3, 5), (0.5, 0.2, 0.15, 0.15)
+NUM_FRAMES = 20  # of a drive; neighbours look alike, so that more and shorter drives teach more
 PRESENT_MS = 1.0  # a frame so near to a keyframe stands at it
 INDEX_OF_ATTRIBUTE = {name: index for index, name in enumerate(ATTRIBUTES)}
 
@@ -154,14 +155,15 @@ class TreeDrive:
             return
         rng = np.random.default_rng(self.seed)
         variation = Variation.drawn(rng)
-        for item in drive_of(self.record, self.image_size, random_steps(rng)):
+        for item in drive_of(self.record, self.image_size, random_steps(rng, len(self.record.ticks))):
             yield variation.of(item)
 
 
-def random_steps(rng: np.random.Generator, num: int = 1000) -> tuple[int, ...]:
+def random_steps(rng: np.random.Generator, num_ticks: int) -> tuple[int, ...]:
     """Where a drive begins, then how far it is to each next frame [0.1 s]."""
-    gaps = rng.choice(GAPS, num, p=GAP_SHARES)
-    return (int(rng.integers(5)), *(int(gap) for gap in gaps))
+    gaps = rng.choice(GAPS, NUM_FRAMES - 1, p=GAP_SHARES)
+    latest = max(1, num_ticks - int(gaps.sum()))
+    return (int(rng.integers(latest)), *(int(gap) for gap in gaps))
 
 
 def drive_of(record: SceneRecord, image_size: tuple[int, int], steps: Sequence[int]) -> Iterator[DriveFrame]:
