@@ -1,6 +1,6 @@
 """What the BEV network shall say about a frame, as arrays of fixed shapes.
 
-A box is asked for in the channel of its class where a LiDAR point hit it, because those are the boxes that nuScenes scores; what
+A box is asked for in the channel of its class where a LiDAR point hit it: those are the boxes that nuScenes scores. What
 only cameras see is neither asked for nor forbidden. It is asked for in the channel 'hidden', whatever its class, where nothing
 sees it now but something saw it in this drive not long ago. What was never seen is not asked for.
 
