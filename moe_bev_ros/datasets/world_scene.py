@@ -139,7 +139,7 @@ class _Scene:
     def finish(self) -> None:
         """Write maps, annotations and what only our trees say."""
         for sample, actor, annotation in self._boxes:
-            attribute = _attribute(actor, parked=actor.track_id in self.never_moved)
+            attribute = attribute_of_actor(actor, parked=actor.track_id in self.never_moved)
             token = self.rows.add_annotation(sample, replace(annotation, attribute=attribute))
             self.shares[token] = round(annotation.visible_share, 4)
         network, name = self.run.scenario.network, self.job.name
@@ -238,7 +238,12 @@ def encode_jpeg(image_hw3: NDArray[np.uint8]) -> bytes:
     return bytes(cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes())
 
 
-def _attribute(actor: Actor, *, parked: bool) -> str:
+def attribute_of_actor(actor: Actor, *, parked: bool) -> str:
+    """nuScenes' name for what it does; empty for what has none.
+
+    Args:
+        parked: it never moves.
+    """
     label, moving = actor.body.label, actor.speed_mps > MOVING_MPS
     if label is Label.PEDESTRIAN:
         return nt.PEDESTRIAN_MOVING if moving else nt.PEDESTRIAN_STANDING
