@@ -1,28 +1,74 @@
-"""``moe-bev train``: train a network on the simulated world."""
+"""``moe-bev train``: train a network on the simulated world, or on a tree of recorded drives."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.runtime.environment import config_dir
+
+if TYPE_CHECKING:
+    from moe_bev_ros.learning.drives import Source
+
+PILLARS = 'pillars'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to train, how long, and where to."""
-    parser.add_argument('--profile', choices=['pillars'], default='pillars', help='pillars: the plain LiDAR yardstick')
-    parser.add_argument('--samples', type=int, default=5600, help='samples that the network sees (default 5600)')
-    parser.add_argument('--seed', type=int, default=0, help='of weights and order (default 0)')
-    parser.add_argument('--threads', type=int, default=1, help='of the network; the world runs beside it (default 1)')
+    """What to train, on what, how long, and where to."""
+    parser.add_argument(
+        '--profile', default=PILLARS, help='tiny, orin_nx, orin_agx; pillars: the plain LiDAR yardstick (default)'
+    )
+    parser.add_argument('--data', default='world', help='root of a nuScenes tree, or world: simulated on the fly (default)')
+    parser.add_argument('--split', default='', help='of the tree (default: all its scenes)')
+    parser.add_argument('--config', type=Path, help='YAML file (default: config/training/<profile>.yaml)')
+    parser.add_argument('--frames', type=int, help='that the network sees, instead of those of the file')
+    parser.add_argument('--samples', type=int, default=5600, help='that the pillars see (default 5600)')
+    parser.add_argument('--seed', type=int, help='of weights and order (default: as in the file, 0 for pillars)')
+    parser.add_argument('--threads', type=int, help='of the network; data is made beside it (default: as in the file, 1)')
+    parser.add_argument('--workers', type=int, help='processes that make frames (default: as in the file)')
     parser.add_argument('--out', type=Path, default=Path('out/train'), help='checkpoint and weights (default out/train)')
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, or go on where the checkpoint in ``--out`` stands."""
+    if args.profile == PILLARS:
+        return _train_pillars(args)
+    from moe_bev_ros.learning.train import train
+    from moe_bev_ros.learning.train_config import load_train_config
+    from moe_bev_ros.model.config import profile
+
+    model = profile(args.profile)
+    path = args.config or config_dir() / 'training' / f'{args.profile.split("_dense")[0]}.yaml'
+    given = {'num_frames': args.frames, 'seed': args.seed, 'threads': args.threads, 'workers': args.workers}
+    config = load_train_config(path, **{name: value for name, value in given.items() if value is not None})
+    weights = train(model, config, _source(args, (model.image_width, model.image_height)), args.out, _print)
+    if weights is None:
+        return 130
+    _print(f'weights: {weights}')
+    return 0
+
+
+def _source(args: argparse.Namespace, image_size: tuple[int, int]) -> Source:
+    if args.data == 'world':
+        from moe_bev_ros.learning.world_drives import WorldSource
+
+        return WorldSource(image_size)
+    from moe_bev_ros.datasets.nuscenes_tree import open_tree
+    from moe_bev_ros.learning.tree_drives import TreeSource
+
+    return TreeSource(open_tree(Path(args.data)), args.split, image_size)
+
+
+def _train_pillars(args: argparse.Namespace) -> int:
+    if args.data != 'world':
+        raise InputError(f'--data {args.data}: pillars train on the world alone; leave --data out, or give another --profile')
     from moe_bev_ros.learning.train_pillars import TrainConfig, train
 
-    config = TrainConfig(num_samples=args.samples, seed=args.seed, threads=args.threads)
-    weights = train(config, args.out, _print)
-    _print(f'weights: {weights}')
+    config = TrainConfig(num_samples=args.samples, seed=args.seed or 0, threads=args.threads or 1)
+    _print(f'weights: {train(config, args.out, _print)}')
     return 0
 
 

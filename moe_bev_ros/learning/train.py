@@ -1,0 +1,298 @@
+"""Trains the BEV network on drives that run side by side: the memory flows from chunk to chunk, gradients within one.
+
+Optimiser AdamW; the weights that are written are a moving average. A checkpoint every minute holds everything that a later run
+needs to go on. Under torchrun every process learns from drives of its own, and gradients are averaged.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.learning.batches import Batch, to_batch
+from moe_bev_ros.learning.checkpoints import load_checkpoint, save_checkpoint
+from moe_bev_ros.learning.drives import Source
+from moe_bev_ros.learning.dropped_sensors import draw_dropped, draw_experts, without
+from moe_bev_ros.learning.losses import Terms, importance_loss, task_losses
+from moe_bev_ros.learning.processes import Processes, joined_processes
+from moe_bev_ros.learning.run_log import RunLog
+from moe_bev_ros.learning.schedules import rate_share, sparsity_at
+from moe_bev_ros.learning.streams import Streams
+from moe_bev_ros.learning.train_config import LossWeights, TrainConfig
+from moe_bev_ros.model.bev_model import BevModel, Seen
+from moe_bev_ros.model.config import ModelConfig
+from moe_bev_ros.model.memory import State
+from moe_bev_ros.model.weights_file import save_weights
+
+CHECKPOINT_EVERY_S = 60.0
+
+
+class ChunkLoss(nn.Module):
+    """A chunk through the network; one module, so that a chunk is one forward pass for torch's distribution.
+
+    Attributes:
+        seen: of the last chunk's frames. The scorer learns from them once the gradient has gone through them, so they are no
+            outputs: those pass through a copy of torch's.
+    """
+
+    def __init__(self, model: BevModel, weights: LossWeights) -> None:
+        super().__init__()
+        self.model, self.weights = model, weights
+        self.seen: list[Seen] = []
+
+    def forward(self, chunk: list[Batch], state: State, experts: tuple[str, ...]) -> tuple[Tensor, Terms, State]:
+        """Mean loss of the chunk's frames, its terms, and the memory afterwards."""
+        totals, steps = [], []
+        self.seen.clear()
+        for frame in chunk:
+            device = frame.inputs.images.device.type
+            with torch.autocast(device, torch.bfloat16):
+                outputs, state = self.model(frame.inputs, state, experts)
+            total, terms = task_losses(outputs, frame.targets, self.weights, self.model.config.head_cell_m)
+            totals.append(total)
+            steps.append(terms)
+            if outputs.hints.seen is not None:
+                self.seen.append(outputs.hints.seen)
+        terms = {name: torch.stack([step[name] for step in steps]).mean() for name in steps[0]}
+        return torch.stack(totals).mean(), terms, {name: value.detach() for name, value in state.items()}
+
+
+class Training:
+    """One run in one process."""
+
+    def __init__(self, model_config: ModelConfig, config: TrainConfig, source: Source, out: Path, processes: Processes) -> None:
+        self.config, self.out, self.processes = config, out, processes
+        self.num_steps = config.num_steps(processes.num)
+        self.plateau_steps = int((1.0 - config.decay_share) * self.num_steps)
+        torch.manual_seed(config.seed)
+        torch.set_num_threads(config.threads)
+        torch.set_flush_denormal(True)
+        self.model = BevModel(model_config).to(processes.device).channels_last()
+        self.losses = ChunkLoss(self.model, config.losses)
+        self.chunk_loss = processes.wrapped(self.losses)
+        self.average = AveragedModel(self.model, multi_avg_fn=_average(config.ema_decay), use_buffers=True)
+        self.optimiser = torch.optim.AdamW(_groups(self.model, config.weight_decay), config.rate)
+        self.state = self.model.empty_memory(config.batch)
+        self.step, self.drives, self.seconds = 0, 0, 0.0
+        self.rows: list[dict[str, float]] = []
+        self.about = {'model': dataclasses.asdict(model_config), 'training': dataclasses.asdict(config)}
+        self._resume(out / 'checkpoint.pt')
+        self.streams = Streams(
+            source,
+            model_config,
+            config.batch,
+            config.chunk,
+            config.seed,
+            config.workers,
+            processes.rank,
+            processes.num,
+            self.drives,
+        )
+
+    def learn(self, chunk: list[Batch]) -> Terms:
+        """One step; its terms, with the sum as ``total``.
+
+        Raises:
+            InputError: the loss is not finite; the chunk is saved, the weights are as before.
+        """
+        config, progress = self.config, self.step / self.num_steps
+        rng = np.random.default_rng([config.seed, self.processes.rank, self.step])
+        torch.manual_seed(int(rng.integers(2**62)))
+        self._set_schedules(progress)
+        experts = self._experts(chunk, rng)
+        dropped = draw_dropped(config, experts, config.batch, self.model.config.num_cameras, rng)
+        kept = [frame._replace(inputs=without(frame.inputs, dropped)) for frame in chunk]
+        self.model.train()
+        self.optimiser.zero_grad(set_to_none=True)
+        total, terms, state = self.chunk_loss(kept, self.state, experts)
+        self._check_finite(total, chunk, experts)
+        total.backward()
+        terms |= self._teach_scorer()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
+        self._check_finite(norm, chunk, experts)
+        self.optimiser.step()
+        self.average.update_parameters(self.model)
+        self.state, self.step = state, self.step + 1
+        return {**{name: term.detach() for name, term in terms.items()}, 'total': total.detach(), 'gradient': norm}
+
+    def _teach_scorer(self) -> Terms:
+        """Its gradient, from the one that has just gone through the features."""
+        found = [importance_loss(seen) for seen in self.losses.seen]
+        if found:
+            loss = torch.stack(found).mean()
+            (self.config.losses.importance * loss).backward()  # type: ignore[no-untyped-call]
+        self.processes.average_gradients(self.model.key_points)
+        return {'importance': loss.detach()} if found else {}
+
+    @property
+    def averaged(self) -> BevModel:
+        """The network with its averaged weights."""
+        return cast(BevModel, self.average.module)
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """What the schedules have set for the last step."""
+        capacity = self.model.router.capacity / self.model.config.num_patches
+        return {'rate': float(self.optimiser.param_groups[0]['lr']), 'sparsity': 1.0 - capacity}
+
+    def save(self, name: str, seconds: float) -> None:
+        """Write a checkpoint; for rank 0 alone."""
+        state = {
+            'config': self.about,
+            'step': self.step,
+            'decaying': self.step > self.plateau_steps,
+            'model': self.model.state_dict(),
+            'average': self.average.state_dict(),
+            'optimiser': self.optimiser.state_dict(),
+            'state': self.state,
+            'drives': self.streams.state,
+            'rows': self.rows,
+            'seconds': seconds,
+        }
+        save_checkpoint(self.out / name, state)
+
+    def _resume(self, path: Path) -> None:
+        saved = load_checkpoint(path, self.about, plateau_steps=self.plateau_steps)
+        if saved is None:
+            return
+        self.model.load_state_dict(saved['model'])
+        self.average.load_state_dict(saved['average'])
+        self.optimiser.load_state_dict(saved['optimiser'])
+        self.step, self.drives = saved['step'], saved['drives']
+        self.rows, self.seconds = saved['rows'], saved['seconds']
+        if self.processes.speaks:
+            self.state = {name: value.to(self.processes.device) for name, value in saved['state'].items()}
+
+    def _set_schedules(self, progress: float) -> None:
+        config, router = self.config, self.model.router
+        for group in self.optimiser.param_groups:
+            group['lr'] = config.rate * rate_share(progress, config.warm_up_share, config.decay_share)
+        last = self.model.config.sparsity
+        sparsity = sparsity_at(progress, config.dense_share, config.first_sparsity, config.full_sparsity_share, last)
+        router.capacity = max(1, round((1.0 - sparsity) * self.model.config.num_patches))
+        router.noise, router.dropout = config.router_noise, config.router_dropout
+        if self.step == round(config.specialise_share * self.num_steps):
+            self.model.poor_sight.load_state_dict(copy.deepcopy(self.model.fused.state_dict()))
+
+    def _experts(self, chunk: list[Batch], rng: np.random.Generator) -> tuple[str, ...]:
+        experts = draw_experts(self.config, chunk[0].conditions, rng)
+        if self.step < round(self.config.specialise_share * self.num_steps):
+            return tuple(dict.fromkeys('fused' if name == 'poor_sight' else name for name in experts))
+        return experts
+
+    def _check_finite(self, value: Tensor, chunk: list[Batch], experts: Sequence[str]) -> None:
+        mine = not bool(torch.isfinite(value))
+        (bad,) = self.processes.any(mine)
+        if not bad:
+            return
+        path = self.out / ('bad_batch.pt' if self.processes.speaks else f'bad_batch_{self.processes.rank}.pt')
+        if mine:
+            content = {'inputs': [tuple(f.inputs) for f in chunk], 'targets': [tuple(f.targets) for f in chunk]}
+            save_checkpoint(path, {**content, 'experts': list(experts), 'step': self.step})
+        where = f'its batch is in {path}' if mine else 'another process saved its batch'
+        raise InputError(
+            f'step {self.step}: the loss is not finite; {where}. The last checkpoint is intact: mend the data or lower the '
+            'rate, then the same command goes on from there'
+        )
+
+
+def train(model_config: ModelConfig, config: TrainConfig, source: Source, out: Path, say: Callable[[str], None]) -> Path | None:
+    """Train, or go on where ``out/checkpoint.pt`` stopped; returns ``out/<profile>.safetensors``, None if it was interrupted.
+
+    Raises:
+        InputError: the checkpoint belongs to another config or is truncated, or the loss was not finite.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with joined_processes() as processes, _interrupts() as interrupted:
+        quiet: Callable[[str], None] = say if processes.speaks else lambda _: None
+        training = Training(model_config, config, source, out, processes)
+        if training.step:
+            quiet(f'goes on at step {training.step} of {training.num_steps}')
+        finished = _run(training, quiet, interrupted)
+        if not finished or not processes.speaks:
+            return None
+        return save_weights(training.averaged, model_config, out / f'{model_config.name}.safetensors')
+
+
+def _run(training: Training, say: Callable[[str], None], interrupted: Callable[[], bool]) -> bool:
+    """Step until the end; False where somebody asked it to stop."""
+    config, processes = training.config, training.processes
+    frames = config.batch * config.chunk * processes.num
+    log = (
+        RunLog(training.out, training.num_steps, frames, say, rows=training.rows, seconds=training.seconds)
+        if processes.speaks
+        else None
+    )
+    saved_s, stop = time.monotonic(), False
+    with training.streams:
+        while training.step < training.num_steps and not stop:
+            terms = training.learn([to_batch(step, processes.device) for step in next(training.streams)])
+            (stop,) = processes.any(interrupted())
+            if log is None:
+                continue
+            log.add(training.step, terms, training.settings)
+            if training.step == training.plateau_steps:
+                training.save('plateau.pt', log.seconds)
+            if stop or training.step == training.num_steps or time.monotonic() - saved_s > CHECKPOINT_EVERY_S:
+                training.save('checkpoint.pt', log.seconds)
+                saved_s = time.monotonic()
+    if log is not None:
+        log.close()
+        if training.step == training.num_steps:
+            log.write(training.about)
+    if training.step < training.num_steps:
+        say(f'interrupted at step {training.step} of {training.num_steps}; the same command with --out {training.out} goes on')
+    return training.step == training.num_steps
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and a request to end wait for the end of the step; a second one does not."""
+    asked: list[int] = []
+
+    def ask(number: int, _frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Only matrices and kernels decay."""
+    parameters = list(model.parameters())
+    return [
+        {'params': [p for p in parameters if p.dim() > 1], 'weight_decay': weight_decay},
+        {'params': [p for p in parameters if p.dim() <= 1], 'weight_decay': 0.0},
+    ]
+
+
+def _average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
+    """An exponential moving average that forgets its first steps sooner."""
+
+    @torch.no_grad()
+    def update(average: Sequence[Tensor], now: Sequence[Tensor], count: Tensor | int) -> None:
+        present = min(decay, (1.0 + float(count)) / (10.0 + float(count)))
+        if average[0].is_floating_point():
+            torch._foreach_lerp_(list(average), list(now), 1.0 - present)
+        else:
+            torch._foreach_copy_(list(average), list(now))
+
+    return update
