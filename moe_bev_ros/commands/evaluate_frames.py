@@ -13,7 +13,7 @@ from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.frame import Frame, LidarPoints
 from moe_bev_ros.core.se3 import inverse, transform_points
 from moe_bev_ros.datasets.frames import RecordedFrame, read_frames
-from moe_bev_ros.engine.base import BevGrid, Engine, EngineOutput
+from moe_bev_ros.engine.base import Engine, EngineOutput, EngineSettings
 from moe_bev_ros.engine.engines import ENGINES
 from moe_bev_ros.evaluation.recall import MATCH_M, MIN_POINTS, DistanceRecall, recall_by_distance, recall_table
 
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     frames = [frame for frame in read_frames(args.frames).frames if frame.cloud is not None]
     if not frames:
         raise InputError(f'{args.frames}: no frame has a LiDAR cloud, and the engine {args.engine} needs one')
-    engine = ENGINES[args.engine](BevGrid())
+    engine = ENGINES[args.engine](EngineSettings())
     table: tuple[DistanceRecall, ...] = ()
     times_ms: dict[str, list[float]] = {}
     for recorded in frames:

@@ -18,7 +18,7 @@ from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.files import write_json
 from moe_bev_ros.datasets.nuscenes_tree import NuscenesTree, open_tree
 from moe_bev_ros.datasets.worker_processes import run_jobs
-from moe_bev_ros.engine.base import BevGrid, Engine, EngineError
+from moe_bev_ros.engine.base import Engine, EngineError, EngineSettings
 from moe_bev_ros.engine.engines import ENGINES
 from moe_bev_ros.evaluation.perceived import SeenScene, see_scene
 from moe_bev_ros.evaluation.perception_judge import Judgement, judge
@@ -124,7 +124,7 @@ def _opened(root: str, version: str) -> NuscenesTree:
 def _built(engine: str) -> Engine:
     """As bev_node builds it."""
     try:
-        return ENGINES[engine](BevGrid())
+        return ENGINES[engine](EngineSettings())
     except EngineError as err:
         raise InputError(str(err)) from err
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -30,6 +31,24 @@ class BevGrid:
         return round(2 * self.half_m / self.cell_m)
 
 
+PRECISIONS = ('auto', 'float32', 'bfloat16')
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What an engine is asked to keep to.
+
+    Attributes:
+        grid: of the map of engines that have no grid of their own.
+        num_threads: of a network on the CPU.
+        precision: of a network, one of PRECISIONS; auto: bfloat16 where the processor computes with it.
+    """
+
+    grid: BevGrid = BevGrid()
+    num_threads: int = 1
+    precision: str = 'auto'
+
+
 @dataclass(frozen=True)
 class Segmentation:
     """A BEV map of occupancy.
@@ -38,11 +57,13 @@ class Segmentation:
         occupancy_hw: (H, W) int8 as in nav_msgs/OccupancyGrid: 0 free .. 100 occupied, -1 unknown; row 0 at the smallest y.
         resolution_m: size of a cell [m].
         origin_xy_m: corner of cell (0, 0) in base_link [m].
+        masks: (H, W) bool by class, of an engine that tells more: drivable, divider, crossing, stop_line, vehicles.
     """
 
     occupancy_hw: NDArray[np.int8]
     resolution_m: float
     origin_xy_m: tuple[float, float]
+    masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,6 +75,8 @@ class EngineOutput:
         stage_ms: wall time of each stage [ms], in order.
         experts: names of the frame experts that ran.
         memory_bytes: temporal memory held after the step.
+        sparsity: shares of the work that was left out, by what was chosen among.
+        warnings: what was lost or left out in this step, for the user to know.
     """
 
     detections: Detections
@@ -62,6 +85,8 @@ class EngineOutput:
     stage_ms: dict[str, float] = field(default_factory=dict)
     experts: tuple[str, ...] = ()
     memory_bytes: int = 0
+    sparsity: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from moe_bev_ros.engine.base import BevGrid, Engine, EngineError
+from moe_bev_ros.engine.base import Engine, EngineError, EngineSettings
 from moe_bev_ros.engine.clustering import ClusteringEngine
 
 
-def _pillars(grid: BevGrid) -> Engine:
+def _clustering(settings: EngineSettings) -> Engine:
+    return ClusteringEngine(settings.grid)
+
+
+def _pillars(settings: EngineSettings) -> Engine:
     """Imports torch only where it is chosen."""
+    del settings
     try:
         from moe_bev_ros.engine.pillars import PillarsEngine
     except ModuleNotFoundError as err:
         raise EngineError(f'engine pillars: {err}; install moe-bev-ros[torch]') from err
-    return PillarsEngine(grid)
+    return PillarsEngine()
 
 
-ENGINES: dict[str, Callable[[BevGrid], Engine]] = {'clustering': ClusteringEngine, 'pillars': _pillars}
+def _torch(settings: EngineSettings) -> Engine:
+    """Likewise."""
+    try:
+        from moe_bev_ros.engine.torch_engine import TorchEngine
+    except ModuleNotFoundError as err:
+        raise EngineError(f'engine torch: {err}; install moe-bev-ros[torch]') from err
+    return TorchEngine(settings)
+
+
+ENGINES: dict[str, Callable[[EngineSettings], Engine]] = {'clustering': _clustering, 'pillars': _pillars, 'torch': _torch}

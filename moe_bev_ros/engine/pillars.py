@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from moe_bev_ros.core.frame import Frame
 from moe_bev_ros.core.objects import Detections
 from moe_bev_ros.core.se3 import Array, transform_points
-from moe_bev_ros.engine.base import BevGrid, EngineError, EngineOutput
+from moe_bev_ros.engine.base import EngineError, EngineOutput
 from moe_bev_ros.model.pillars import PillarNet, padded, pillar_features
 from moe_bev_ros.perception.centre_boxes import decode_centres
 
@@ -42,8 +42,7 @@ class PillarsEngine:
 
     name = 'pillars'
 
-    def __init__(self, grid: BevGrid | None = None, weights: Path = WEIGHTS) -> None:
-        del grid
+    def __init__(self, weights: Path = WEIGHTS) -> None:
         from safetensors.torch import load_file
 
         if not weights.is_file():

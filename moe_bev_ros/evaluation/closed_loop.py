@@ -17,7 +17,7 @@ from moe_bev_ros.core.command import Vehicle
 from moe_bev_ros.core.footprints import footprints_of
 from moe_bev_ros.core.se3 import se3_from_xy_yaw
 from moe_bev_ros.core.traffic_light import TrafficLight
-from moe_bev_ros.engine.base import BevGrid
+from moe_bev_ros.engine.base import EngineSettings
 from moe_bev_ros.engine.engines import ENGINES
 from moe_bev_ros.evaluation.drive_area import DriveArea
 from moe_bev_ros.evaluation.drive_scores import SAMPLE_S, DriveLog, DriveScore, Others, score_drive
@@ -133,7 +133,7 @@ def drive(scenario: Scenario, row: DriveRow, duration_s: float) -> tuple[DriveLo
     world = World(scenario, shipped_pedals(), RIG, vehicle, threads=1)
     planner = planner_row(row.planner)(PlannerConfig(cruise_speed_mps=CRUISE_MPS, vehicle=vehicle))
     pilot = Autopilot(world, planner, make_controller(row.controller, vehicle))
-    perceiver = None if row.engine == TRUTH else Perceiver(world, ENGINES[row.engine](BevGrid()))
+    perceiver = None if row.engine == TRUTH else Perceiver(world, ENGINES[row.engine](EngineSettings()))
     recorder, latencies_s = _Recorder(world, [], [], []), []
     for _ in range(round(duration_s / SAMPLE_S)):
         recorder.sample()

@@ -26,6 +26,8 @@ OCCUPIED_FROM = 50
 
 def predicted_masks(segmentation: Segmentation) -> dict[str, Mask]:
     """What an engine's map says, by class: ``vehicles`` and ROAD_CLASSES."""
+    if segmentation.masks:
+        return dict(segmentation.masks)
     return {'vehicles': segmentation.occupancy_hw >= OCCUPIED_FROM}
 
 

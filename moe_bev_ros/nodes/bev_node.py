@@ -18,7 +18,7 @@ from moe_bev_ros.core.frame import CameraImages, EgoMotion, Frame, LidarPoints
 from moe_bev_ros.core.objects import Detections, Scene
 from moe_bev_ros.core.se3 import Array, inverse, transform_points
 from moe_bev_ros.core.trace import Trace
-from moe_bev_ros.engine.base import BevGrid, EngineError, EngineOutput, Segmentation
+from moe_bev_ros.engine.base import PRECISIONS, BevGrid, EngineError, EngineOutput, EngineSettings, Segmentation
 from moe_bev_ros.engine.engines import ENGINES
 from moe_bev_ros.msg import CameraBundle, EngineStatus, LidarSweep, Objects
 from moe_bev_ros.nodes.base import FRAME_QOS, SENSOR_QOS, StackNode, run, stamp_to_ns
@@ -80,11 +80,20 @@ class BevParams:
         50.0, 'the map reaches so far from base_link to every side [m]', low=5.0, high=200.0, read_only=True
     )
     grid_cell_m: float = param(0.25, 'size of a cell of the map [m]', low=0.05, high=2.0, read_only=True)
-    num_threads: int = param(1, "threads of the engine's image and grid operations", low=1, high=64, read_only=True)
+    num_threads: int = param(
+        1, "threads of the engine's image and grid operations, and of its network", low=1, high=64, read_only=True
+    )
+    precision: str = param(
+        'auto',
+        "of the engine's network: float32, bfloat16, or auto: bfloat16 where the processor computes with it",
+        read_only=True,
+    )
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise ValueError(f"engine '{self.engine}' is none of {', '.join(ENGINES)}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision '{self.precision}' is none of {', '.join(PRECISIONS)}")
 
 
 @dataclass(frozen=True)
@@ -116,7 +125,8 @@ class BevNode(StackNode[BevParams]):
         params = self.params
         cv2.setNumThreads(params.num_threads)
         try:
-            self.engine = ENGINES[params.engine](BevGrid(params.grid_half_m, params.grid_cell_m))
+            grid = BevGrid(params.grid_half_m, params.grid_cell_m)
+            self.engine = ENGINES[params.engine](EngineSettings(grid, params.num_threads, params.precision))
             self.engine.step(_warm_up_frame(), None)
         except EngineError as err:
             raise InputError(str(err)) from err
@@ -255,6 +265,8 @@ class BevNode(StackNode[BevParams]):
         except EngineError as err:
             self.warn_slowly(f'engine {self.params.engine}: {err}')
             output = EngineOutput(Detections.empty(), perception_valid=False)
+        for warning in output.warnings:
+            self.warn_slowly(f'engine {self.params.engine}: {warning}')
         if not output.perception_valid:
             self.warn_slowly(f'engine {self.params.engine} lacks its sensors; objects are published as not valid')
         return output
@@ -285,6 +297,9 @@ class BevNode(StackNode[BevParams]):
             num_images=0 if frame.cameras is None else int(frame.cameras.valid_n.sum()),
             memory_bytes=output.memory_bytes,
             dropped_by_policy=self.pairer.dropped,
+            sparsity_names=list(output.sparsity),
+            sparsity=list(output.sparsity.values()),
+            warnings=list(output.warnings),
         )
 
 

@@ -6,7 +6,7 @@ import pytest
 from moe_bev_ros.core.frame import EgoMotion, Frame, LidarPoints
 from moe_bev_ros.core.objects import Label
 from moe_bev_ros.core.se3 import se3_from_xy_yaw
-from moe_bev_ros.engine.base import BevGrid
+from moe_bev_ros.engine.base import BevGrid, EngineError, EngineSettings
 from moe_bev_ros.engine.clustering import ClusteringEngine
 from moe_bev_ros.engine.engines import ENGINES
 
@@ -163,6 +163,11 @@ def test_stages_are_named_and_timed():
     assert list(detect(road()).stage_ms) == ['ground', 'clusters', 'boxes', 'grid']
 
 
-def test_every_engine_can_be_made_by_name():
-    for name, make in ENGINES.items():
-        assert make(BevGrid()).name == name
+def test_engines_are_made_by_name():
+    for name in ('clustering', 'pillars'):
+        assert ENGINES[name](EngineSettings()).name == name
+
+
+def test_the_network_is_reached_by_name():
+    with pytest.raises(EngineError, match='precision'):
+        ENGINES['torch'](EngineSettings(precision='int4'))

@@ -165,3 +165,10 @@ def test_tallies_part_by_distance_and_add_over_scenes():
 def test_groups_are_the_values_of_a_trait():
     traits = [{'condition': 'day'}, {'condition': 'fog', 'kind': 'merge'}, {'condition': 'day'}]
     assert groups(traits) == {'condition': {'day': [0, 2], 'fog': [1]}, 'kind': {'merge': [1]}}
+
+
+def test_the_masks_of_an_engine_count_before_its_occupancy():
+    grid = Segmentation(np.full((4, 4), 100, np.int8), 1.0, (-2.0, -2.0), {'drivable': np.eye(4, dtype=bool)})
+    masks = predicted_masks(grid)
+    assert list(masks) == ['drivable']
+    assert masks['drivable'].sum() == 4
