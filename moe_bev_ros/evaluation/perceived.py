@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +18,19 @@ from numpy.typing import NDArray
 from moe_bev_ros.core.frame import EgoMotion, Frame
 from moe_bev_ros.core.objects import Detections, Forecast, Label, TrackedObject
 from moe_bev_ros.core.se3 import Array, inverse
-from moe_bev_ros.core.traffic_light import TrafficLight
-from moe_bev_ros.datasets.nuscenes_tree import NuscenesTree, TreeBoxes
+from moe_bev_ros.core.traffic_light import LightPlace, TrafficLight
+from moe_bev_ros.datasets.light_places import scene_light_places
+from moe_bev_ros.datasets.nuscenes_tree import NuscenesTree, TreeBoxes, TreeFrame
 from moe_bev_ros.datasets.road_raster import RoadRaster
 from moe_bev_ros.engine.base import Engine, EngineOutput
 from moe_bev_ros.evaluation.segmentation import overlap_counts, predicted_masks
 from moe_bev_ros.evaluation.tally import Tally, add
 from moe_bev_ros.perception.tracker import Tracker
 
+if TYPE_CHECKING:
+    from moe_bev_ros.engine.lights import LightReader
+
+READS_LIGHTS = 'torch'  # the engine beside which the network for lights runs
 LEAST_SCORE = 0.05  # bev_node's score_threshold
 FUTURE_STEP_S, NUM_FUTURE_STEPS = 0.5, 12
 
@@ -84,6 +90,7 @@ class SeenKeyframe:
         detections: what the engine found, in base_link; None where only what was published is known.
         lights: the true ones, in the map.
         predicted_lights: None: the engine does not report lights.
+        light_places: housings of the true lights, in the map; empty where nobody knows them.
     """
 
     sample_token: str
@@ -94,6 +101,7 @@ class SeenKeyframe:
     tracks: Tracks
     lights: tuple[TrafficLight, ...] = ()
     predicted_lights: tuple[TrafficLight, ...] | None = None
+    light_places: tuple[LightPlace, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,6 +119,24 @@ class SeenScene:
     keyframes: tuple[SeenKeyframe, ...]
     segmentation: Tally = field(default_factory=dict)
     stage_ms: dict[str, list[float]] = field(default_factory=dict)
+
+
+class LightWatch:
+    """Reads the lights of a scene as bev_node does; the engines that learned nothing of lights tell nothing of them."""
+
+    def __init__(self, tree: NuscenesTree, scene: str, engine: Engine) -> None:
+        self.places = tuple(scene_light_places(tree, scene)) if engine.name == READS_LIGHTS else ()
+        self._reader: LightReader | None = None
+        if self.places:
+            from moe_bev_ros.engine.lights import LightReader  # with torch
+
+            self._reader = LightReader()
+
+    def read(self, item: TreeFrame) -> tuple[TrafficLight, ...] | None:
+        """The lights of the next frame; None where nobody looks."""
+        if self._reader is None:
+            return None
+        return tuple(seen.light for seen in self._reader.read(item.frame, item.map_se3_base_link, self.places))
 
 
 class Follower:
@@ -144,18 +170,20 @@ def see_scene(
         InputError: a file of the scene is missing or cut off; the text names it.
     """
     follower, raster = Follower(engine), RoadRaster.of_scene(tree, scene)
+    watch = LightWatch(tree, scene, engine)
     keyframes: list[SeenKeyframe] = []
     segmentation: Tally = {}
     stage_ms: dict[str, list[float]] = {}
     for item in tree.frames(scene, image_size, keyframes_only=keyframes_only):
         output, objects = follower.follow(item.frame)
+        predicted_lights = watch.read(item)
         for stage, spent_ms in output.stage_ms.items():
             stage_ms.setdefault(stage, []).append(spent_ms)
         if item.boxes is None:
             continue
         pose = item.map_se3_base_link
         lights = tree.lights(scene, item.sample_token)
-        seen = (item.boxes, output.detections, Tracks.of(objects), lights)
+        seen = (item.boxes, output.detections, Tracks.of(objects), lights, predicted_lights, watch.places)
         keyframes.append(SeenKeyframe(item.sample_token, item.frame.stamp_ns, pose, *seen))
         if output.segmentation is not None:
             masks = predicted_masks(output.segmentation)
