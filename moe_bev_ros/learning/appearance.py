@@ -23,7 +23,7 @@ from moe_bev_ros.learning.drives import F32, DriveFrame
 
 U8 = NDArray[np.uint8]
 
-PLAIN_SHARE = 0.3  # of the drives, for images and points each: as they are
+PLAIN_SHARE = 0.6  # of the drives, for images and points each: as they are
 MAX_CAMERAS = 16
 GAIN, GAMMA, CURVE = (0.75, 1.4), (0.75, 1.35), (-0.5, 0.7)
 CAMERA_GAIN, COLOUR_GAIN = 0.1, 0.05  # standard deviations of logarithms

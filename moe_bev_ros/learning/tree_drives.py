@@ -20,6 +20,7 @@ from moe_bev_ros.datasets.nuscenes_tables import CAMERAS
 from moe_bev_ros.datasets.nuscenes_tree import NuscenesTree, Tick, tick_motion
 from moe_bev_ros.datasets.record_loading import ImageLoader, load_points
 from moe_bev_ros.datasets.road_raster import RoadRaster
+from moe_bev_ros.learning.appearance import Appearance
 from moe_bev_ros.learning.drives import (
     F32,
     FUTURES_S,
@@ -154,9 +155,9 @@ class TreeDrive:
             yield from drive_of(self.record, self.image_size, (0, *(1,) * len(self.record.ticks)))
             return
         rng = np.random.default_rng(self.seed)
-        variation = Variation.drawn(rng)
+        variation, appearance = Variation.drawn(rng), Appearance.drawn(rng)
         for item in drive_of(self.record, self.image_size, random_steps(rng, len(self.record.ticks))):
-            yield variation.of(item)
+            yield variation.of(appearance.of(item))
 
 
 def random_steps(rng: np.random.Generator, num_ticks: int) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from moe_bev_ros.core.objects import TrackedObject
 from moe_bev_ros.core.se3 import Array, inverse
 from moe_bev_ros.datasets.road_raster import RoadRaster
 from moe_bev_ros.datasets.world_scene import MOVING_MPS, attribute_of_actor
+from moe_bev_ros.learning.appearance import Appearance
 from moe_bev_ros.learning.drives import (
     F32,
     FUTURE_STEP_S,
@@ -100,10 +101,10 @@ class WorldDrive:
         rng = np.random.default_rng(self.seed)
         if rng.random() < OTHER_RIGS:
             rig = random_rig(rng, rig)
-        variation = Variation.drawn(rng)
+        variation, appearance = Variation.drawn(rng), Appearance.drawn(rng)
         chosen = np.cumsum(rng.choice(GAPS, self.ticks, p=GAP_SHARES)) - 1
         for item in _driven(self.scenario_seed, rig, chosen[chosen < self.ticks].tolist()):
-            yield variation.of(item)
+            yield variation.of(appearance.of(item))
 
 
 @dataclass(frozen=True)
