@@ -20,7 +20,8 @@ from moe_bev_ros.model.frame_experts import CameraExpert, FusedExpert, LidarExpe
 from moe_bev_ros.model.heads import Heads
 from moe_bev_ros.model.lidar_encoder import LidarEncoder
 from moe_bev_ros.model.lift import Lift
-from moe_bev_ros.model.memory import SparseMemory, State
+from moe_bev_ros.model.memory import State
+from moe_bev_ros.model.memory_baselines import memory_of
 from moe_bev_ros.model.patch_experts import PatchExperts
 from moe_bev_ros.model.router import Router, Routing
 from moe_bev_ros.model.sparse_attention import KeyPoints, SparseAttention
@@ -119,7 +120,7 @@ class BevModel(nn.Module):
         self.key_points, self.attention, self.lift = KeyPoints(config), SparseAttention(config), Lift(config)
         self.camera, self.lidar = CameraExpert(config), LidarExpert(config)
         self.fused, self.poor_sight = FusedExpert(config), FusedExpert(config)
-        self.memory = SparseMemory(config)
+        self.memory = memory_of(config)
         self.router, self.patch_experts = Router(config), PatchExperts(config)
         self.heads = Heads(config)
 

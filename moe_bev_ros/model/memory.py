@@ -12,6 +12,7 @@ Legend: B batch, C channels, G inner cells a side, Q = G G, M tokens.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
@@ -37,7 +38,39 @@ class Recalled(NamedTuple):
     moved: State
 
 
-class SparseMemory(nn.Module):
+class GatedMemory(nn.Module, ABC):
+    """What the sparse memory shares with those that it is compared with: a gate between the past and the present.
+
+    Attributes:
+        forget, fuse: of the gate.
+        dynamic, velocity: tell which cells hold road users, and how these move.
+    """
+
+    config: ModelConfig
+    forget: nn.Conv2d
+    fuse: nn.Sequential
+    dynamic: nn.Conv2d
+    velocity: nn.Conv2d
+
+    @abstractmethod
+    def empty(self, batch: int) -> State:
+        """A memory that holds nothing."""
+
+    @abstractmethod
+    def recall(self, state: State, motion_b33: Tensor, dt_b: Tensor) -> Recalled:
+        """What is known of the present surroundings before looking; ``dt_b`` of 0 forgets everything."""
+
+    @abstractmethod
+    def write(self, map_bcgg: Tensor, recalled: Recalled) -> tuple[State, Tensor, Tensor]:
+        """The new state, logits (B, 1, G, G) of the cells to remember, and the velocity (B, 2, G, G) there [m/s]."""
+
+    def merge(self, now_bcgg: Tensor, recalled: Recalled) -> Tensor:
+        """The present and what is not forgotten (B, C, G, G)."""
+        gate = self.forget(torch.cat([now_bcgg, recalled.prior_bcgg], dim=1)).sigmoid()
+        return now_bcgg + self.fuse(torch.cat([now_bcgg, gate * recalled.prior_bcgg], dim=1))
+
+
+class SparseMemory(GatedMemory):
     """See the module."""
 
     def __init__(self, config: ModelConfig) -> None:
@@ -73,29 +106,21 @@ class SparseMemory(nn.Module):
         }
 
     def recall(self, state: State, motion_b33: Tensor, dt_b: Tensor) -> Recalled:
-        """What is known of the present surroundings before looking; ``dt_b`` of 0 forgets everything."""
+        """As the base says."""
         keep_b = (dt_b > 0).to(motion_b33.dtype)
         moved = {name: self._kept(name, value, keep_b) for name, value in state.items()}
         for name in ('static', 'semi'):
             moved[f'{name}_motion'] = _times(motion_b33, moved[f'{name}_motion'])
             moved[f'{name}_age'] = moved[f'{name}_age'] + 1.0
-        ahead = moved['token_xy'] + moved['token_velocity'] * dt_b[:, None, None]
-        rotation_b22, shift_b12 = motion_b33[:, :2, :2], motion_b33[:, None, :2, 2]
-        moved['token_xy'] = _times(ahead, rotation_b22.transpose(1, 2)) + shift_b12
-        moved['token_velocity'] = _times(moved['token_velocity'], rotation_b22.transpose(1, 2))
+        places = moved['token_xy'], moved['token_velocity']
+        moved['token_xy'], moved['token_velocity'] = moved_on(*places, motion_b33, dt_b)
         maps = [warped(moved[name], moved[f'{name}_motion'], self.config.half_m) for name in ('static', 'semi')]
         moved['static_now'], moved['semi_now'] = maps
-        dt_map = dt_b[:, None, None, None].expand(-1, 1, self.config.num_cells, self.config.num_cells)
-        prior = self.read_in(torch.cat([self._on_grid(moved), *maps, dt_map], dim=1))
+        prior = self.read_in(torch.cat([self._on_grid(moved), *maps, dt_map(dt_b, self.config)], dim=1))
         return Recalled(prior * keep_b[:, None, None, None].to(prior.dtype), moved)
 
-    def merge(self, now_bcgg: Tensor, recalled: Recalled) -> Tensor:
-        """The present and what is not forgotten (B, C, G, G)."""
-        gate = self.forget(torch.cat([now_bcgg, recalled.prior_bcgg], dim=1)).sigmoid()
-        return now_bcgg + self.fuse(torch.cat([now_bcgg, gate * recalled.prior_bcgg], dim=1))
-
     def write(self, map_bcgg: Tensor, recalled: Recalled) -> tuple[State, Tensor, Tensor]:
-        """The new state; for training also logits (B, 1, G, G) of the cells to remember, and their velocity (B, 2, G, G) [m/s]."""
+        """As the base says."""
         state = dict(recalled.moved)
         logits, velocity = self.dynamic(map_bcgg), self.velocity(map_bcgg)
         score_bq = logits.flatten(1)
@@ -103,7 +128,7 @@ class SparseMemory(nn.Module):
         score_bm1 = score_bq.gather(1, index_bm).sigmoid()[..., None]
         state['tokens'] = take_rows(map_bcgg.flatten(2).transpose(1, 2), index_bm) * score_bm1
         state['token_velocity'] = take_rows(velocity.flatten(2).transpose(1, 2), index_bm).to(state['token_xy'].dtype)
-        state['token_xy'] = self._centres(index_bm)
+        state['token_xy'] = centres_of(index_bm, self.config)
         state['token_valid'] = torch.ones_like(state['token_valid'])
         for name, layer, every in (
             ('static', self.to_static, self.config.static_every),
@@ -134,29 +159,49 @@ class SparseMemory(nn.Module):
         state[f'{name}_age'] = (1.0 - due_b) * state[f'{name}_age']
 
     def _on_grid(self, moved: State) -> Tensor:
-        """(B, C + 3, G, G) tokens at their cells, with their offset from the cell's centre [cells] and a flag."""
-        cells, config = self.config.num_cells, self.config
-        place = (moved['token_xy'] + config.half_m) / config.cell_m
-        cell = place.floor()
-        inside = ((cell >= 0) & (cell < cells)).all(dim=2) & (moved['token_valid'] > 0)
-        flat = torch.where(inside, (cell[..., 1] * cells + cell[..., 0]).long(), cells * cells)
-        tokens = moved['tokens']
-        rows = torch.cat(
-            [tokens, (place - cell - 0.5).to(tokens.dtype), moved['token_valid'][..., None].to(tokens.dtype)], dim=2
-        )
-        batch, _, width = rows.shape
-        first = torch.arange(batch, device=rows.device)[:, None] * (cells * cells + 1)
-        table = rows.new_zeros(batch * (cells * cells + 1), width)
-        table = table.index_add(0, (flat + first).flatten(), rows.flatten(0, 1)).view(batch, -1, width)
-        count = table[..., -1:].clamp(min=1.0)
-        return (table / count)[:, :-1].transpose(1, 2).reshape(batch, width, cells, cells)
+        return on_grid(moved['tokens'], moved['token_xy'], moved['token_valid'], self.config)
 
-    def _centres(self, index_bm: Tensor) -> Tensor:
-        """(B, M, 2) x, y of the centres of cells [m]."""
-        cells, size = self.config.num_cells, self.config.cell_m
-        row = torch.div(index_bm, cells, rounding_mode='floor')
-        xy = torch.stack([index_bm - row * cells, row], dim=2).float()
-        return (xy + 0.5) * size - self.config.half_m
+
+def sparse_values(config: ModelConfig) -> int:
+    """Numbers in the sparse memory of one drive."""
+    maps = 2 * (config.static_channels * config.num_cells**2 + 9 + 1)
+    return maps + config.num_tokens * (config.channels + 2 + 2 + 1)
+
+
+def moved_on(xy_bm2: Tensor, velocity_bm2: Tensor, motion_b33: Tensor, dt_b: Tensor) -> tuple[Tensor, Tensor]:
+    """Places [m] and velocities [m/s] of road users after ``dt_b``, seen from where the vehicle then is."""
+    rotation_b22, shift_b12 = motion_b33[:, :2, :2], motion_b33[:, None, :2, 2]
+    ahead = xy_bm2 + velocity_bm2 * dt_b[:, None, None]
+    return _times(ahead, rotation_b22.transpose(1, 2)) + shift_b12, _times(velocity_bm2, rotation_b22.transpose(1, 2))
+
+
+def on_grid(rows_bmc: Tensor, xy_bm2: Tensor, valid_bm: Tensor, config: ModelConfig) -> Tensor:
+    """(B, C + 3, G, G) mean of the rows in each cell, with their offset from its centre [cells] and a flag."""
+    cells = config.num_cells
+    place = (xy_bm2 + config.half_m) / config.cell_m
+    cell = place.floor()
+    inside = ((cell >= 0) & (cell < cells)).all(dim=2) & (valid_bm > 0)
+    flat = torch.where(inside, (cell[..., 1] * cells + cell[..., 0]).long(), cells * cells)
+    facts = [(place - cell - 0.5).to(rows_bmc.dtype), valid_bm[..., None].to(rows_bmc.dtype)]
+    rows = torch.cat([rows_bmc, *facts], dim=2)
+    batch, _, width = rows.shape
+    first = torch.arange(batch, device=rows.device)[:, None] * (cells * cells + 1)
+    table = rows.new_zeros(batch * (cells * cells + 1), width)
+    table = table.index_add(0, (flat + first).flatten(), rows.flatten(0, 1)).view(batch, -1, width)
+    count = table[..., -1:].clamp(min=1.0)
+    return (table / count)[:, :-1].transpose(1, 2).reshape(batch, width, cells, cells)
+
+
+def centres_of(index_bm: Tensor, config: ModelConfig) -> Tensor:
+    """(B, M, 2) x, y of the centres of inner cells [m]."""
+    row = torch.div(index_bm, config.num_cells, rounding_mode='floor')
+    xy = torch.stack([index_bm - row * config.num_cells, row], dim=2).float()
+    return (xy + 0.5) * config.cell_m - config.half_m
+
+
+def dt_map(dt_b: Tensor, config: ModelConfig) -> Tensor:
+    """(B, 1, G, G) time since the last frame, everywhere [s]."""
+    return dt_b[:, None, None, None].expand(-1, 1, config.num_cells, config.num_cells)
 
 
 def warped(map_bcgg: Tensor, now_from_then_b33: Tensor, half_m: float) -> Tensor:
