@@ -141,7 +141,10 @@ class LaneWorker:
         except (EOFError, OSError):
             self._process.join(LOOK_S)
             code = self._process.exitcode
-            raise InputError(f'a worker of the training data was killed (exit code {code}; out of memory?); train on') from None
+            raise InputError(
+                f'a worker of the training data was killed (exit code {code}; out of memory?); give fewer workers, then '
+                'the same command again'
+            ) from None
         if isinstance(frames, str):
             raise InputError(frames)
         for lane, frame in enumerate(frames):

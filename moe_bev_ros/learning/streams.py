@@ -81,7 +81,7 @@ class Streams:
         num_lanes = batch * world_size
         order = DriveOrder(source, seed)
         lanes = [order.lane(rank * batch + lane, num_lanes, start) for lane in range(batch)]
-        self._begun = [start] * batch
+        self._start, self._begun = start, [start] * batch
         num = min(workers, batch)
         shares = np.array_split(np.arange(batch), max(1, num))
         kind = LaneWorker if num else LanesHere
@@ -90,7 +90,7 @@ class Streams:
     @property
     def state(self) -> int:
         """Drives that all lanes have finished: the ``start`` of a run that goes on from here."""
-        return max(0, min(self._begun) - 1)
+        return max(self._start, min(self._begun) - 1)
 
     def __iter__(self) -> Streams:
         return self
