@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -32,6 +33,7 @@ from moe_bev_ros.nodes.convert import (
     time_to_msg,
     trace_from_msg,
 )
+from moe_bev_ros.nodes.light_publisher import LightPublisher
 from moe_bev_ros.nodes.markers import ObjectMarkers
 from moe_bev_ros.nodes.params import param
 from moe_bev_ros.perception.motion_compensation import OdometryBuffer
@@ -88,12 +90,20 @@ class BevParams:
         "of the engine's network: float32, bfloat16, or auto: bfloat16 where the processor computes with it",
         read_only=True,
     )
+    map_path: str = param(
+        '', 'Lanelet2 map whose traffic lights are read in the images and published; empty: nobody looks', read_only=True
+    )
+    map_origin: tuple[float, ...] = param(
+        (), 'latitude, longitude of the map frame [degrees]; unused with local_x tags', read_only=True
+    )
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise ValueError(f"engine '{self.engine}' is none of {', '.join(ENGINES)}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision '{self.precision}' is none of {', '.join(PRECISIONS)}")
+        if len(self.map_origin) not in (0, 2):
+            raise ValueError(f'map_origin must be latitude and longitude, got {len(self.map_origin)} values')
 
 
 @dataclass(frozen=True)
@@ -140,6 +150,8 @@ class BevNode(StackNode[BevParams]):
         self.map_publisher = self.advertise(OccupancyGrid, '~/output/bev_map')
         self.markers_publisher = self.advertise(MarkerArray, '~/output/markers')
         self.status_publisher = self.advertise(EngineStatus, '~/output/engine_status')
+        origin = (params.map_origin[0], params.map_origin[1]) if params.map_origin else None
+        self.lights = LightPublisher(self, Path(params.map_path), origin) if params.map_path else None
         self.subscribe(Odometry, '~/input/odometry', self.on_odometry, ODOMETRY_QOS, required=False, all_at_once=True)
         self.subscribe(LidarSweep, '~/input/sweep', self.on_sweep, SENSOR_QOS, period_s=0.1)
         self.subscribe(CameraBundle, '~/input/bundle', self.on_bundle, SENSOR_QOS, period_s=0.1)
@@ -151,6 +163,8 @@ class BevNode(StackNode[BevParams]):
         self.odometry.clear()
         self.tracker.reset()
         self.engine.reset()
+        if self.lights is not None:
+            self.lights.reset()
         self._ego_before: EgoMotion | None = None
         self._stamp_before_ns: int | None = None
         self._catches_up = False
@@ -225,6 +239,8 @@ class BevNode(StackNode[BevParams]):
             camera_valid=frame.camera_valid,
         )
         self._publish(scene, frame, replace(output, stage_ms=stage_ms), receive_at_ns)
+        if self.lights is not None:
+            self.lights.publish(frame)
 
     def _forget_after_a_gap(self, stamp_ns: int) -> None:
         before_ns, self._stamp_before_ns = self._stamp_before_ns, stamp_ns
@@ -232,6 +248,8 @@ class BevNode(StackNode[BevParams]):
             self.warn_slowly(f'no frame for {(stamp_ns - before_ns) / 1e9:.1f} s; tracks begin anew')
             self.tracker.reset()
             self.engine.reset()
+            if self.lights is not None:
+                self.lights.reset()
             self._ego_before = None
 
     def _frame(self, pair: Pair[_Bundle, _Sweep]) -> Frame:
