@@ -13,13 +13,15 @@ from moe_bev_ros.runtime.environment import config_dir
 if TYPE_CHECKING:
     from moe_bev_ros.learning.drives import Source
 
-PILLARS = 'pillars'
+PILLARS, LIGHTS = 'pillars', 'lights'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to train, on what, how long, and where to."""
     parser.add_argument(
-        '--profile', default=PILLARS, help='tiny, orin_nx, orin_agx; pillars: the plain LiDAR yardstick (default)'
+        '--profile',
+        default=PILLARS,
+        help='tiny, orin_nx, orin_agx; lights: reads traffic lights; pillars: the plain LiDAR yardstick (default)',
     )
     parser.add_argument('--data', default='world', help='root of a nuScenes tree, or world: simulated on the fly (default)')
     parser.add_argument('--split', default='', help='of the tree (default: all its scenes)')
@@ -36,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     """Train, or go on where the checkpoint in ``--out`` stands."""
     if args.profile == PILLARS:
         return _train_pillars(args)
+    if args.profile == LIGHTS:
+        return _train_lights(args)
     from moe_bev_ros.learning.train import train
     from moe_bev_ros.learning.train_config import load_train_config
     from moe_bev_ros.model.config import profile
@@ -63,13 +67,28 @@ def _source(args: argparse.Namespace, image_size: tuple[int, int]) -> Source:
 
 
 def _train_pillars(args: argparse.Namespace) -> int:
-    if args.data != 'world':
-        raise InputError(f'--data {args.data}: pillars train on the world alone; leave --data out, or give another --profile')
+    _refuse_data(args)
     from moe_bev_ros.learning.train_pillars import TrainConfig, train
 
     config = TrainConfig(num_samples=args.samples, seed=args.seed or 0, threads=args.threads or 1)
     _print(f'weights: {train(config, args.out, _print)}')
     return 0
+
+
+def _train_lights(args: argparse.Namespace) -> int:
+    _refuse_data(args)
+    from moe_bev_ros.learning.train_lights import LightTrainConfig, train_lights
+
+    config = LightTrainConfig(seed=args.seed or 0, threads=args.threads or 1)
+    _print(f'weights: {train_lights(config, args.out, _print)}')
+    return 0
+
+
+def _refuse_data(args: argparse.Namespace) -> None:
+    if args.data != 'world':
+        raise InputError(
+            f'--data {args.data}: {args.profile} train on the world alone; leave --data out, or give another --profile'
+        )
 
 
 def _print(line: str) -> None:

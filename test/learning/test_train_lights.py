@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from moe_bev_ros.cli import main
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.traffic_light import LightState
 from moe_bev_ros.learning.light_samples import LightSamples, samples_of_seed
@@ -72,3 +73,8 @@ def test_nothing_to_learn_from_or_a_loss_that_is_not_finite_is_said():
     broken.images_n3hw[:] = np.nan
     with pytest.raises(InputError, match='not finite at step 1'):
         fit(broken, config, print)
+
+
+def test_the_command_refuses_a_tree_whose_lights_do_not_show_every_state(tmp_path, capsys):
+    assert main(['train', '--profile', 'lights', '--data', str(tmp_path)]) != 0
+    assert 'lights train on the world alone; leave --data out' in capsys.readouterr().err
