@@ -5,42 +5,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from engine.small_network import CONFIG, small_weights
 
 from moe_bev_ros.core.frame import CameraImages, Frame, LidarPoints, without_camera, without_cameras, without_lidar
 from moe_bev_ros.core.se3 import se3_from_xy_yaw
 from moe_bev_ros.engine.base import EngineError, EngineSettings
 from moe_bev_ros.engine.torch_engine import TorchEngine
 from moe_bev_ros.model.bev_model import BevModel
-from moe_bev_ros.model.config import ModelConfig
 from moe_bev_ros.model.weights_file import save_weights
 
-CONFIG = ModelConfig(
-    name='test',
-    num_cameras=2,
-    image_height=32,
-    image_width=64,
-    camera_channels=(4, 8, 8, 8),
-    camera_blocks=(0, 0, 0, 0),
-    channels=8,
-    num_key_points=8,
-    attention_heads=2,
-    num_depth_bins=8,
-    lidar_channels=8,
-    half_m=12.8,
-    num_tokens=16,
-    static_channels=4,
-    head_channels=8,
-)
 EXACT = EngineSettings(precision='float32')
 STEP_NS = 100_000_000
 
 
 @pytest.fixture(scope='module')
 def weights(tmp_path_factory):
-    torch.manual_seed(0)
-    model = BevModel(CONFIG).eval()
-    model.heads.heat.bias.data.fill_(-1.0)
-    return save_weights(model, CONFIG, tmp_path_factory.mktemp('weights') / 'test.safetensors')
+    return small_weights(tmp_path_factory.mktemp('weights'))
 
 
 @pytest.fixture

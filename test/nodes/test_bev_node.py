@@ -4,6 +4,7 @@ import array
 
 import numpy as np
 import pytest
+from engine.small_network import small_weights
 from nav_msgs.msg import OccupancyGrid, Odometry
 from rclpy.lifecycle import TransitionCallbackReturn
 from visualization_msgs.msg import MarkerArray
@@ -12,6 +13,8 @@ from harness import ros
 from moe_bev_ros.core.frame import CameraImages, LidarPoints
 from moe_bev_ros.core.objects import Label
 from moe_bev_ros.core.trace import Trace
+from moe_bev_ros.engine.engines import ENGINES
+from moe_bev_ros.engine.torch_engine import TorchEngine
 from moe_bev_ros.msg import CameraBundle, EngineStatus, LidarSweep, Objects
 from moe_bev_ros.nodes.base import SENSOR_QOS
 from moe_bev_ros.nodes.bev_node import BevNode
@@ -282,3 +285,31 @@ def test_frames_that_waited_for_a_busy_engine_give_way_to_the_newest():
         assert message.header.stamp.nanosec == 3 * STEP_NS
         assert len(bench.objects) == 1
         assert bench.node.counters['dropped_by_policy'] == 2
+
+
+def test_the_network_publishes_what_it_left_out_and_what_it_lost(monkeypatch, tmp_path):
+    weights = small_weights(tmp_path)
+    monkeypatch.setitem(ENGINES, 'torch', lambda settings: TorchEngine(settings, weights, tmp_path / 'none.json'))
+    with ros({'engine': 'torch', 'score_threshold': 1.0}) as harness:
+        bench = Bench(harness)
+        status = harness.listen(EngineStatus, f'{OUT}/engine_status')
+        harness.spin_until(bench.node.status_publisher.get_subscription_count)
+        for frame in (1, 2):
+            bench.sweeps.publish(sweep(frame))
+            assert bench.wait(frame).perception_valid
+        harness.spin_until(lambda: len(status) == 2)
+        assert list(status[0].experts) == ['lidar']
+        assert dict(zip(status[0].sparsity_names, status[0].sparsity))['image_blocks'] == 1.0
+        assert (len(status[0].warnings), 'motion' in status[1].warnings[0]) == (0, True)
+        assert status[1].memory_bytes > 0
+
+
+def test_a_rig_that_the_network_does_not_fit_yields_objects_that_are_not_valid(monkeypatch, tmp_path):
+    weights = small_weights(tmp_path)
+    monkeypatch.setitem(ENGINES, 'torch', lambda settings: TorchEngine(settings, weights, tmp_path / 'none.json'))
+    with ros({'engine': 'torch'}) as harness:
+        bench = Bench(harness)
+        bench.sweeps.publish(sweep(1))
+        bench.bundles.publish(bundle(1))
+        assert not bench.wait(1).perception_valid
+        assert any('16 x 8' in text for text in bench.node.warnings)

@@ -1,0 +1,33 @@
+"""An untrained network of two small cameras, in a file of weights."""
+
+import torch
+
+from moe_bev_ros.model.bev_model import BevModel
+from moe_bev_ros.model.config import ModelConfig
+from moe_bev_ros.model.weights_file import save_weights
+
+CONFIG = ModelConfig(
+    name='test',
+    num_cameras=2,
+    image_height=32,
+    image_width=64,
+    camera_channels=(4, 8, 8, 8),
+    camera_blocks=(0, 0, 0, 0),
+    channels=8,
+    num_key_points=8,
+    attention_heads=2,
+    num_depth_bins=8,
+    lidar_channels=8,
+    half_m=12.8,
+    num_tokens=16,
+    static_channels=4,
+    head_channels=8,
+)
+
+
+def small_weights(folder):
+    """The path; its heat is high enough that boxes are found."""
+    torch.manual_seed(0)
+    model = BevModel(CONFIG).eval()
+    model.heads.heat.bias.data.fill_(-1.0)
+    return save_weights(model, CONFIG, folder / 'test.safetensors')
