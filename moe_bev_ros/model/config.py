@@ -14,6 +14,7 @@ SELECTIONS = ('learned', 'gradient', 'random', 'grid', 'dense')
 ROUTINGS = ('two_stage', 'random', 'dense')
 MEMORIES = ('sparse', 'none', 'recurrent', 'queue', 'stack2', 'sweeps10')
 PILLAR_CHANNELS = 16
+AGE_CHANNELS = 2  # beside them, where several sweeps are stacked
 IMAGE_STRIDE = 8
 
 
@@ -104,6 +105,16 @@ class ModelConfig:
     def num_pillars(self) -> int:
         """Along one side."""
         return round(2 * self.half_m / self.pillar_m)
+
+    @property
+    def num_sweeps(self) -> int:
+        """That are stacked into one pillar map."""
+        return 10 if self.memory == 'sweeps10' else 1
+
+    @property
+    def pillar_channels(self) -> int:
+        """Of the pillar map."""
+        return PILLAR_CHANNELS + (AGE_CHANNELS if self.num_sweeps > 1 else 0)
 
     @property
     def num_head_cells(self) -> int:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from moe_bev_ros.model.blocks import conv_block, stage
-from moe_bev_ros.model.config import PILLAR_CHANNELS, ModelConfig
+from moe_bev_ros.model.config import ModelConfig
 
 
 class LidarEncoder(nn.Module):
@@ -16,7 +16,7 @@ class LidarEncoder(nn.Module):
         super().__init__()
         fine, inner = config.lidar_channels, config.channels
         wide = inner * 3 // 2
-        self.fine = stage(PILLAR_CHANNELS, fine, 1)
+        self.fine = stage(config.pillar_channels, fine, 1)
         self.inner = stage(fine, inner, 1)
         self.wide = stage(inner, wide, 1)
         self.narrow = conv_block(wide, inner, kernel=1)

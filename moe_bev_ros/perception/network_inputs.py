@@ -17,7 +17,7 @@ from moe_bev_ros.core.se3 import Array, yaw_of
 from moe_bev_ros.model.config import ModelConfig
 from moe_bev_ros.perception.depth_maps import depth_map
 from moe_bev_ros.perception.lift_geometry import LiftCache
-from moe_bev_ros.perception.pillar_maps import pillar_map
+from moe_bev_ros.perception.pillar_maps import age_map, pillar_map
 
 F32 = NDArray[np.float32]
 NORMALISED: F32 = ((np.arange(256) / 255 - 0.45) / 0.225).astype(np.float32)  # of a byte of an image
@@ -78,17 +78,26 @@ class NetworkInputs:
         camera_valid_n = np.zeros(self._config.num_cameras, np.bool_)
         camera_valid_n[: len(cameras.names)] = cameras.valid_n
         points_n5 = frame.lidar.points_n5 if frame.lidar is not None else np.zeros((0, 5), np.float32)
-        depth_nhw = depth_map(points_n5, self._config, *calibration)
+        depth_nhw = depth_map(self._newest(points_n5), self._config, *calibration)
         depth_nhw[~camera_valid_n] = 0.0
         return NetworkArrays(
             self._images(cameras),
             depth_nhw,
             table.pixel_zc,
             table.bin_zc,
-            pillar_map(points_n5, self._config.half_m, self._config.pillar_m),
+            self._pillars(points_n5),
             camera_valid_n,
             bool(_any_finite(points_n5)),
         )
+
+    def _newest(self, points_n5: F32) -> F32:
+        """The cameras see what is there now, and not what earlier sweeps saw."""
+        return points_n5 if self._config.num_sweeps == 1 else points_n5[points_n5[:, 4] == 0.0]
+
+    def _pillars(self, points_n5: F32) -> F32:
+        side = self._config.half_m, self._config.pillar_m
+        pillars_pss = pillar_map(points_n5, *side)
+        return pillars_pss if self._config.num_sweeps == 1 else np.concatenate([pillars_pss, age_map(points_n5, *side)])
 
     def _images(self, cameras: CameraImages) -> F32:
         config = self._config

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from moe_bev_ros.model.config import PILLAR_CHANNELS
+from moe_bev_ros.model.config import AGE_CHANNELS, PILLAR_CHANNELS
 
 MIN_Z_M, MAX_Z_M = -2.0, 5.0
 BIN_BOTTOM_M, BIN_M, NUM_BINS = -0.5, 0.5, 8
@@ -42,6 +42,40 @@ def pillar_map(
     return out
 
 
+def age_map(points_n5: NDArray[np.float32], half_m: float, pillar_m: float) -> NDArray[np.float32]:
+    """(2, S, S) float32 mean age and age of the newest of the points that `pillar_map` counts in a pillar [s]; 0 where none.
+
+    Args:
+        points_n5: as there; the last column is minus the age.
+    """
+    side = round(2 * half_m / pillar_m)
+    sums, newest = np.zeros((2, side, side), np.float32), np.full((side, side), np.inf, np.float32)
+    _accumulate_ages(np.ascontiguousarray(points_n5, np.float32), half_m, 1.0 / pillar_m, sums, newest)
+    held = sums[1] > 0
+    out = np.zeros((AGE_CHANNELS, side, side), np.float32)
+    np.divide(sums[0], sums[1], out=out[0], where=held)
+    out[1][held] = newest[held]
+    return out
+
+
+@njit(cache=True, nogil=True, error_model='numpy')
+def _is_inside(x, y, z, intensity, side):  # type: ignore[no-untyped-def]
+    """Written so that NaN is not inside."""
+    return (x >= 0.0) & (x < side) & (y >= 0.0) & (y < side) & (z >= MIN_Z_M) & (z <= MAX_Z_M) & np.isfinite(intensity)
+
+
+@njit(cache=True, nogil=True, error_model='numpy')
+def _accumulate_ages(points_n5, half_m, pillars_per_m, sums, newest):  # type: ignore[no-untyped-def]
+    for i in range(points_n5.shape[0]):
+        x, y = (points_n5[i, 0] + half_m) * pillars_per_m, (points_n5[i, 1] + half_m) * pillars_per_m
+        if not _is_inside(x, y, points_n5[i, 2], points_n5[i, 3], newest.shape[0]):
+            continue
+        row, column, age = int(y), int(x), -points_n5[i, 4]
+        sums[0, row, column] += age
+        sums[1, row, column] += np.float32(1.0)
+        newest[row, column] = min(newest[row, column], age)
+
+
 @njit(cache=True, nogil=True, error_model='numpy')
 def _accumulate(points_n5, half_m, pillars_per_m, out):  # type: ignore[no-untyped-def]
     """Counts, sums and extremes of every pillar, in the channels of their means and logarithms."""
@@ -49,8 +83,7 @@ def _accumulate(points_n5, half_m, pillars_per_m, out):  # type: ignore[no-untyp
     for i in range(points_n5.shape[0]):
         x, y = (points_n5[i, 0] + half_m) * pillars_per_m, (points_n5[i, 1] + half_m) * pillars_per_m
         z, intensity = points_n5[i, 2], points_n5[i, 3]
-        # written so that NaN is not inside
-        if not ((x >= 0.0) & (x < side) & (y >= 0.0) & (y < side) & (z >= MIN_Z_M) & (z <= MAX_Z_M) & np.isfinite(intensity)):
+        if not _is_inside(x, y, z, intensity, side):
             continue
         row, column = int(y), int(x)
         first = out[0, row, column] == 0.0

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from moe_bev_ros.model.bev_model import BevModel, Inputs
-from moe_bev_ros.model.config import PILLAR_CHANNELS, ModelConfig
+from moe_bev_ros.model.config import ModelConfig
 
 CONFIG = ModelConfig(
     name='small',
@@ -48,7 +48,7 @@ def random_inputs(batch: int = 1, seed: int = 0, dt_s: float = 0.1, config: Mode
         depth=70.0 * torch.rand((batch, config.num_cameras, rows, columns), generator=generator),
         pixel=torch.randint(0, blocks + 1, table, generator=generator),
         bin=torch.randint(0, config.num_depth_bins, table, generator=generator),
-        pillars=torch.randn((batch, PILLAR_CHANNELS, config.num_pillars, config.num_pillars), generator=generator),
+        pillars=torch.randn((batch, config.pillar_channels, config.num_pillars, config.num_pillars), generator=generator),
         motion=se2(0.8, 0.1, 0.02).repeat(batch, 1, 1),
         dt=torch.full((batch,), dt_s),
     )

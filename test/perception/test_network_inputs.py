@@ -147,3 +147,16 @@ def test_the_motion_in_the_plane_moves_points_like_the_whole_motion():
 def test_the_motion_in_the_plane_stays_rigid_on_a_slope():
     rotation = se2_of(se3_from_xyz_rpy(1.0, 0.0, 0.1, 0.1, -0.2, 0.4))[:2, :2]
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(2), atol=1e-6)
+
+
+def test_a_network_of_ten_sweeps_gets_ages_and_only_the_newest_depth():
+    config = replace(CONFIG, memory='sweeps10')
+    old, new = lidar(300), lidar(500)
+    old.points_n5[:, 4], new.points_n5[:, 4] = -0.3, 0.0
+    old.points_n5[:, 1] *= -1.0
+    both = Frame(0, cameras(), LidarPoints(np.concatenate([new.points_n5, old.points_n5])), None)
+    found, alone = NetworkInputs(config).make(both), NetworkInputs(CONFIG).make(replace(both, lidar=new))
+    assert found.pillars_pss.shape[0] == config.pillar_channels == 18
+    assert found.pillars_pss[16:].max() == pytest.approx(0.3)
+    np.testing.assert_array_equal(found.depth_nhw, alone.depth_nhw)
+    assert (found.pillars_pss[0] > 0).sum() > (alone.pillars_pss[0] > 0).sum()

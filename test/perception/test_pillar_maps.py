@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from moe_bev_ros.perception.pillar_maps import pillar_map
+from moe_bev_ros.perception.pillar_maps import age_map, pillar_map
 
 HALF_M, PILLAR_M = 51.2, 0.4
 
@@ -83,3 +83,12 @@ def test_a_given_array_is_cleared_and_filled():
     assert not pillar_map(points_n5[:0], HALF_M, PILLAR_M, out=out).any()
     with pytest.raises(ValueError, match='contiguous'):
         pillar_map(points_n5, HALF_M, 0.2, out=out)
+
+
+def test_ages_are_the_mean_and_the_newest_of_a_pillar():
+    points_n5 = cloud((0.1, 0.1, 0.5, 0.0), (0.2, 0.1, 0.5, 0.0), (0.3, 0.1, 9.0, 0.0), (4.1, 0.1, 0.5, 0.0))
+    points_n5[:, 4] = -0.9, -0.3, 0.0, 0.0  # the third is too high to count
+    found = age_map(points_n5, HALF_M, PILLAR_M)
+    np.testing.assert_allclose(found[:, 128, 128], [0.6, 0.3], atol=1e-6)
+    found[:, 128, 128] = 0.0
+    assert not found.any()
