@@ -6,6 +6,7 @@ import argparse
 
 from moe_bev_ros.commands import (
     evaluate_drive,
+    evaluate_explanation,
     evaluate_frames,
     evaluate_perception,
     evaluate_realism,
@@ -14,6 +15,7 @@ from moe_bev_ros.commands import (
 
 EVALUATIONS = {
     'drive': (evaluate_drive, "closed loop over a suite of worlds, scored with nuPlan's metrics"),
+    'explanation': (evaluate_explanation, 'a picture of what in the images of a frame made the network see its objects'),
     'frames': (evaluate_frames, 'recall of an engine on folders of recorded frames, and its times'),
     'perception': (evaluate_perception, "an engine and the tracker on a nuScenes tree, by nuScenes' own evaluators"),
     'realism': (evaluate_realism, "LiDAR points on the world's bodies next to those on recorded road users"),
