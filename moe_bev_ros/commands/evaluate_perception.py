@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--image-size', type=image_size, default=(352, 128), metavar='WxH', help='that the engine gets: 352x128'
     )
     parser.add_argument('--keyframes-only', action='store_true', help='2 frames a second, as nuScenes alone would give')
-    parser.add_argument('--tracking', action='store_true', help='AMOTA and its like too, which is slow')
+    parser.add_argument('--tracking', action='store_true', help='AMOTA and its like too, which takes minutes for a whole split')
     parser.add_argument('--through-ros', action='store_true', help='play the scenes through the nodes too, and compare')
     parser.add_argument('--rate', type=float, default=0.5, help='speed of playing with --through-ros; default %(default)s')
     parser.add_argument('--resamples', type=int, default=RESAMPLES, metavar='N', help='for the intervals; default %(default)s')
