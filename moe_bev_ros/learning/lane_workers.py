@@ -28,6 +28,7 @@ from moe_bev_ros.learning.bev_targets import TargetMaker, Targets
 from moe_bev_ros.learning.drives import F32, Drive, DriveFrame
 from moe_bev_ros.model.config import ModelConfig
 from moe_bev_ros.perception.network_inputs import NetworkArrays, NetworkInputs, se2_of
+from moe_bev_ros.perception.sweep_stack import SweepStack
 
 READY_STEPS = 3  # that a worker is ahead, at most
 DRIVES_AHEAD = 2  # that wait in each lane
@@ -57,17 +58,24 @@ class LaneFrame(NamedTuple):
     kind: str
 
 
-def lane_frames(drives: Iterator[Drive], config: ModelConfig) -> Iterator[LaneFrame]:
+def lane_frames(drives: Iterator[Drive], config: ModelConfig, seen: int = 0) -> Iterator[LaneFrame]:
     """Play drives one after another.
+
+    Args:
+        seen: frames of the first drive that are gone through, and not handed out.
 
     Raises:
         InputError: a drive has no frame, or one that cannot be read.
     """
     inputs = NetworkInputs(config)
     for drive in drives:
-        targets, item = TargetMaker(config), None
+        targets, stack, item = TargetMaker(config), SweepStack(config.num_sweeps), None
         for item in drive.frames():
-            yield _lane_frame(item, inputs.make(item.frame), targets.make(item), config)
+            frame, wanted = stack.add(item.frame, item.base_link_now_se3_before), targets.make(item)
+            if seen > 0:
+                seen -= 1
+                continue
+            yield _lane_frame(item, inputs.make(frame), wanted, config)
         if item is None:
             raise InputError(f'{drive}: a drive without frames; leave this scene out')
 
@@ -97,10 +105,10 @@ def _lane_frame(item: DriveFrame, arrays: NetworkArrays, targets: Targets, confi
 
 
 class LanesHere:
-    """Makes the frames of some lanes in this process, when they are asked for."""
+    """Makes the frames of some lanes in this process, when they are asked for; ``seen``: see `lane_frames`."""
 
-    def __init__(self, config: ModelConfig, lanes: Sequence[Iterator[Drive]]) -> None:
-        self._lanes = [lane_frames(drives, config) for drives in lanes]
+    def __init__(self, config: ModelConfig, lanes: Sequence[Iterator[Drive]], seen: Sequence[int]) -> None:
+        self._lanes = [lane_frames(drives, config, num) for drives, num in zip(lanes, seen)]
 
     def frames(self) -> list[LaneFrame]:
         """The next of each lane."""
@@ -111,14 +119,14 @@ class LanesHere:
 
 
 class LaneWorker:
-    """Makes the frames of some lanes in a process of its own, and a few ahead."""
+    """Makes the frames of some lanes in a process of its own, and a few ahead; ``seen``: see `lane_frames`."""
 
-    def __init__(self, config: ModelConfig, lanes: Sequence[Iterator[Drive]]) -> None:
+    def __init__(self, config: ModelConfig, lanes: Sequence[Iterator[Drive]], seen: Sequence[int]) -> None:
         context = multiprocessing.get_context('spawn')  # a fork would share OpenCV's and numba's threads
         self._lanes, self._failure = lanes, ''
         drives_there, self._drives = context.Pipe(duplex=False)
         self._frames, frames_there = context.Pipe(duplex=False)
-        self._process = context.Process(target=_work, args=(config, len(lanes), drives_there, frames_there), daemon=True)
+        self._process = context.Process(target=_work, args=(config, tuple(seen), drives_there, frames_there), daemon=True)
         self._process.start()
         drives_there.close()
         frames_there.close()  # so that a worker's death is the end of the file
@@ -170,11 +178,11 @@ class LaneWorker:
             self._failure = _told(err)
 
 
-def _work(config: ModelConfig, num_lanes: int, drives: Connection, frames: Connection) -> None:
+def _work(config: ModelConfig, seen: tuple[int, ...], drives: Connection, frames: Connection) -> None:
     """The process: until it is terminated, or its parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C
     cv2.setNumThreads(1)
-    waiting: list[queue.SimpleQueue[Drive]] = [queue.SimpleQueue() for _ in range(num_lanes)]
+    waiting: list[queue.SimpleQueue[Drive]] = [queue.SimpleQueue() for _ in seen]
     ready: queue.Queue[list[LaneFrame] | str] = queue.Queue(READY_STEPS)
     sender = threading.Thread(target=_send_all, args=(ready, frames), daemon=True)
     for thread in (
@@ -184,7 +192,7 @@ def _work(config: ModelConfig, num_lanes: int, drives: Connection, frames: Conne
     ):
         thread.start()
     try:
-        lanes = [lane_frames(iter(lane.get, None), config) for lane in waiting]
+        lanes = [lane_frames(iter(lane.get, None), config, num) for lane, num in zip(waiting, seen)]
         while True:
             ready.put([next(lane) for lane in lanes])
     except Exception as err:

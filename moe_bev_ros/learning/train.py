@@ -25,6 +25,7 @@ from moe_bev_ros.learning.batches import Batch, to_batch
 from moe_bev_ros.learning.checkpoints import load_checkpoint, save_checkpoint
 from moe_bev_ros.learning.drives import Source
 from moe_bev_ros.learning.dropped_sensors import draw_dropped, draw_experts, without
+from moe_bev_ros.learning.first_weights import Weights, begin_with
 from moe_bev_ros.learning.losses import Terms, importance_loss, task_losses
 from moe_bev_ros.learning.processes import Processes, joined_processes
 from moe_bev_ros.learning.run_log import RunLog
@@ -72,14 +73,25 @@ class ChunkLoss(nn.Module):
 class Training:
     """One run in one process."""
 
-    def __init__(self, model_config: ModelConfig, config: TrainConfig, source: Source, out: Path, processes: Processes) -> None:
+    def __init__(
+        self,
+        model_config: ModelConfig,
+        config: TrainConfig,
+        source: Source,
+        out: Path,
+        processes: Processes,
+        first_weights: Weights | None = None,
+    ) -> None:
         self.config, self.out, self.processes = config, out, processes
         self.num_steps = config.num_steps(processes.num)
         self.plateau_steps = int((1.0 - config.decay_share) * self.num_steps)
         torch.manual_seed(config.seed)
         torch.set_num_threads(config.threads)
         torch.set_flush_denormal(True)
-        self.model = BevModel(model_config).to(processes.device).channels_last()
+        self.model = BevModel(model_config)
+        if first_weights is not None:
+            begin_with(self.model, first_weights)
+        self.model = self.model.to(processes.device).channels_last()
         self.losses = ChunkLoss(self.model, config.losses)
         self.chunk_loss = processes.wrapped(self.losses)
         self.average = AveragedModel(self.model, multi_avg_fn=_average(config.ema_decay), use_buffers=True)
@@ -208,8 +220,18 @@ class Training:
         )
 
 
-def train(model_config: ModelConfig, config: TrainConfig, source: Source, out: Path, say: Callable[[str], None]) -> Path | None:
+def train(
+    model_config: ModelConfig,
+    config: TrainConfig,
+    source: Source,
+    out: Path,
+    say: Callable[[str], None],
+    first_weights: Weights | None = None,
+) -> Path | None:
     """Train, or go on where ``out/checkpoint.pt`` stopped; returns ``out/<profile>.safetensors``, None if it was interrupted.
+
+    Args:
+        first_weights: to begin with, see `begin_with`; None: at random.
 
     Raises:
         InputError: the checkpoint belongs to another config or is truncated, or the loss was not finite.
@@ -217,7 +239,7 @@ def train(model_config: ModelConfig, config: TrainConfig, source: Source, out: P
     out.mkdir(parents=True, exist_ok=True)
     with joined_processes() as processes, _interrupts() as interrupted:
         quiet: Callable[[str], None] = say if processes.speaks else lambda _: None
-        training = Training(model_config, config, source, out, processes)
+        training = Training(model_config, config, source, out, processes, first_weights)
         if training.step:
             quiet(f'goes on at step {training.step} of {training.num_steps}')
         finished = _run(training, quiet, interrupted)
