@@ -99,7 +99,7 @@ class TorchEngine:
             return EngineOutput(Detections.empty(), False, None, clock.stage_ms, (), self._memory_bytes, warnings=warnings)
         outputs = self._run(arrays, experts, frame.stamp_ns, clock)
         maps, road_khw = _maps_of(outputs), _array(outputs.road)
-        if not (np.isfinite(maps.heat_chw).all() and np.isfinite(maps.boxes_bhw).all()):
+        if not all(np.isfinite(values).all() for values in maps):
             self.reset()
             warnings = (*warnings, 'the network answered with what is no number; memory dropped, frame not valid')
             return EngineOutput(Detections.empty(), False, None, clock.stage_ms, experts, self._memory_bytes, warnings=warnings)
