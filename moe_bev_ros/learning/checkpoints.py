@@ -46,7 +46,7 @@ def load_checkpoint(path: Path, config: Mapping[str, Any], *, plateau_steps: int
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location='cpu', weights_only=True)
-        made_with, step = flat(state['config']), int(state['step'])
+        made_with, step, _ = flat(state['config']), int(state['step']), state['streams']
     except (OSError, EOFError, RuntimeError, BadZipFile, pickle.UnpicklingError, KeyError, TypeError, AttributeError) as err:
         raise InputError(
             f'{path}: truncated or no checkpoint of this training ({type(err).__name__}); remove it, or give another --out'

@@ -43,10 +43,11 @@ def task_losses(outputs: Outputs, targets: Targets, weights: LossWeights, head_c
 
 def heat_loss(logits: Tensor, target: Tensor) -> Tensor:
     """Focal loss per centre of (B, C, K, K) maps; ``target`` is 1 at centres and falls off around them."""
-    score, is_centre = logits.sigmoid(), target == 1.0
-    positive = functional.logsigmoid(logits) * (1.0 - score) ** 2 * is_centre
-    negative = functional.logsigmoid(-logits) * score**2 * (1.0 - target) ** 4 * ~is_centre
-    return -(positive.sum() + negative.sum()) / is_centre.sum().clamp(min=1)
+    centres = logits[target == 1.0]
+    positive = functional.softplus(-centres) * (-centres).sigmoid().square()
+    # The weight is zero at centres.
+    negative = functional.softplus(logits) * logits.sigmoid().square() * (1.0 - target).square().square()
+    return (positive.sum() + negative.sum()) / max(1, len(centres))
 
 
 def at_cells(maps_bckk: Tensor, cell_bn: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import distributed, nn
@@ -46,6 +47,14 @@ class Processes:
         flags = torch.tensor(facts, dtype=torch.float32, device=self.device)
         distributed.all_reduce(flags, distributed.ReduceOp.MAX)
         return tuple(bool(flag) for flag in flags.tolist())
+
+    def gathered(self, value: Any) -> list[Any]:
+        """What each process gave, by rank; on rank 0, and nothing elsewhere."""
+        if self.num == 1:
+            return [value]
+        values: list[Any] = [None] * self.num if self.speaks else []
+        distributed.gather_object(value, values if self.speaks else None)
+        return values
 
     def average_gradients(self, module: nn.Module) -> None:
         """Of parameters whose gradient comes after that of the wrapped module; where there is none it is zero."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+NUM_SPARSITIES = 8
+
 
 def rate_share(progress: float, warm_up_share: float, decay_share: float) -> float:
     """Share of the full rate: it rises linearly, stays, and falls linearly to zero at the end.
@@ -17,9 +19,12 @@ def rate_share(progress: float, warm_up_share: float, decay_share: float) -> flo
 
 
 def sparsity_at(progress: float, dense_share: float, first: float, full_share: float, last: float) -> float:
-    """Share of (expert, patch) pairs left out: none, then ``first``, rising linearly to ``last`` at ``full_share``."""
+    """Share of (expert, patch) pairs left out: none, then ``first``, rising in steps to ``last`` at ``full_share``.
+
+    In steps, because libraries prepare and keep a kernel for every shape that they meet.
+    """
     if progress < dense_share or last <= 0.0:
         return 0.0
     first = min(first, last)
-    ramp = (progress - dense_share) / max(1e-9, full_share - dense_share)
-    return first + (last - first) * min(1.0, ramp)
+    ramp = min(1.0, (progress - dense_share) / max(1e-9, full_share - dense_share))
+    return first + (last - first) * int(ramp * NUM_SPARSITIES) / NUM_SPARSITIES

@@ -51,6 +51,13 @@ class Step(NamedTuple):
     kinds: tuple[str, ...]
 
 
+class Place(NamedTuple):
+    """Where a lane is: frames that it has shown of which of its drives."""
+
+    drive: int
+    frame: int
+
+
 class Streams:
     """Iterator of chunks: lists of `Step` in the order of time.
 
@@ -59,7 +66,7 @@ class Streams:
         chunk: steps.
         workers: processes that make the arrays; 0: they are made here, when they are asked for.
         rank, world_size: this process among those that train together, which play different drives.
-        start: drives that each lane leaves out, as `state` of an earlier run says.
+        start: where each lane goes on, as `state` of an earlier run says; None: at its first drive.
 
     Raises:
         InputError: from iterating: a worker failed or was killed; the text says why.
@@ -75,22 +82,24 @@ class Streams:
         workers: int,
         rank: int = 0,
         world_size: int = 1,
-        start: int = 0,
+        start: Sequence[Place] | None = None,
     ) -> None:
         self._config, self._chunk = config, chunk
         num_lanes = batch * world_size
         order = DriveOrder(source, seed)
-        lanes = [order.lane(rank * batch + lane, num_lanes, start) for lane in range(batch)]
-        self._start, self._begun = start, [start] * batch
+        self._places = list(start or [Place(0, 0)] * batch)
+        lanes = [order.lane(rank * batch + lane, num_lanes, place.drive) for lane, place in enumerate(self._places)]
         num = min(workers, batch)
         shares = np.array_split(np.arange(batch), max(1, num))
         kind = LaneWorker if num else LanesHere
-        self._makers = [kind(config, [lanes[lane] for lane in share]) for share in shares]
+        self._makers = [
+            kind(config, [lanes[lane] for lane in share], [self._places[lane].frame for lane in share]) for share in shares
+        ]
 
     @property
-    def state(self) -> int:
-        """Drives that all lanes have finished: the ``start`` of a run that goes on from here."""
-        return max(self._start, min(self._begun) - 1)
+    def state(self) -> tuple[Place, ...]:
+        """The ``start`` of a run that goes on from here."""
+        return tuple(self._places)
 
     def __iter__(self) -> Streams:
         return self
@@ -112,7 +121,9 @@ class Streams:
     def _step(self) -> Step:
         frames = [frame for maker in self._makers for frame in maker.frames()]
         for lane, frame in enumerate(frames):
-            self._begun[lane] += frame.dt == 0.0
+            drive, seen = self._places[lane]
+            begins = frame.dt == 0.0 and seen > 0
+            self._places[lane] = Place(drive + 1, 1) if begins else Place(drive, seen + 1)
         return _stacked(frames, self._config)
 
 

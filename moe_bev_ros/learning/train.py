@@ -30,7 +30,7 @@ from moe_bev_ros.learning.losses import Terms, importance_loss, task_losses
 from moe_bev_ros.learning.processes import Processes, joined_processes
 from moe_bev_ros.learning.run_log import RunLog
 from moe_bev_ros.learning.schedules import rate_share, sparsity_at
-from moe_bev_ros.learning.streams import Streams
+from moe_bev_ros.learning.streams import Place, Streams
 from moe_bev_ros.learning.train_config import LossWeights, TrainConfig
 from moe_bev_ros.model.bev_model import BevModel, Seen
 from moe_bev_ros.model.config import ModelConfig
@@ -97,10 +97,14 @@ class Training:
         self.average = AveragedModel(self.model, multi_avg_fn=_average(config.ema_decay), use_buffers=True)
         self.optimiser = torch.optim.AdamW(_groups(self.model, config.weight_decay), config.rate)
         self.state = self.model.empty_memory(config.batch)
-        self.step, self.drives, self.seconds = 0, 0, 0.0
+        self.step, self.seconds = 0, 0.0
         self.rows: list[dict[str, float]] = []
-        self.about = {'model': dataclasses.asdict(model_config), 'training': dataclasses.asdict(config)}
-        self._resume(out / 'checkpoint.pt')
+        self.about = {
+            'model': dataclasses.asdict(model_config),
+            'training': dataclasses.asdict(config),
+            'processes': processes.num,
+        }
+        places = self._resume(out / 'checkpoint.pt')
         self.streams = Streams(
             source,
             model_config,
@@ -110,7 +114,7 @@ class Training:
             config.workers,
             processes.rank,
             processes.num,
-            self.drives,
+            places,
         )
 
     def learn(self, chunk: list[Batch]) -> Terms:
@@ -159,33 +163,37 @@ class Training:
         capacity = self.model.router.capacity / self.model.config.num_patches
         return {'rate': float(self.optimiser.param_groups[0]['lr']), 'sparsity': 1.0 - capacity}
 
-    def save(self, name: str, seconds: float) -> None:
-        """Write a checkpoint; for rank 0 alone."""
-        state = {
+    def save(self, name: str) -> None:
+        """Write a checkpoint. All processes call it, because each tells where its drives are; rank 0 writes."""
+        state = {name: value.cpu() for name, value in self.state.items()}
+        streams = self.processes.gathered({'places': [tuple(place) for place in self.streams.state], 'state': state})
+        if not self.processes.speaks:
+            return
+        content = {
             'config': self.about,
             'step': self.step,
             'decaying': self.step > self.plateau_steps,
             'model': self.model.state_dict(),
             'average': self.average.state_dict(),
             'optimiser': self.optimiser.state_dict(),
-            'state': self.state,
-            'drives': self.streams.state,
+            'streams': streams,
             'rows': self.rows,
-            'seconds': seconds,
+            'seconds': self.seconds,
         }
-        save_checkpoint(self.out / name, state)
+        save_checkpoint(self.out / name, content)
 
-    def _resume(self, path: Path) -> None:
+    def _resume(self, path: Path) -> list[Place] | None:
+        """Where the drives of this process go on; None at the beginning."""
         saved = load_checkpoint(path, self.about, plateau_steps=self.plateau_steps)
         if saved is None:
-            return
+            return None
         self.model.load_state_dict(saved['model'])
         self.average.load_state_dict(saved['average'])
         self.optimiser.load_state_dict(saved['optimiser'])
-        self.step, self.drives = saved['step'], saved['drives']
-        self.rows, self.seconds = saved['rows'], saved['seconds']
-        if self.processes.speaks:
-            self.state = {name: value.to(self.processes.device) for name, value in saved['state'].items()}
+        self.step, self.rows, self.seconds = saved['step'], saved['rows'], saved['seconds']
+        own = saved['streams'][self.processes.rank]
+        self.state = {name: value.to(self.processes.device) for name, value in own['state'].items()}
+        return [Place(*place) for place in own['places']]
 
     def _set_schedules(self, progress: float) -> None:
         config, router = self.config, self.model.router
@@ -261,14 +269,14 @@ def _run(training: Training, say: Callable[[str], None], interrupted: Callable[[
     with training.streams:
         while training.step < training.num_steps and not stop:
             terms = training.learn([to_batch(step, processes.device) for step in next(training.streams)])
-            (stop,) = processes.any(interrupted())
-            if log is None:
-                continue
-            log.add(training.step, terms, training.settings)
+            if log is not None:
+                log.add(training.step, terms, training.settings)
+                training.rows, training.seconds = log.rows, log.seconds
+            stop, due = processes.any(interrupted(), time.monotonic() - saved_s > CHECKPOINT_EVERY_S)
             if training.step == training.plateau_steps:
-                training.save('plateau.pt', log.seconds)
-            if stop or training.step == training.num_steps or time.monotonic() - saved_s > CHECKPOINT_EVERY_S:
-                training.save('checkpoint.pt', log.seconds)
+                training.save('plateau.pt')
+            if stop or due or training.step == training.num_steps:
+                training.save('checkpoint.pt')
                 saved_s = time.monotonic()
     if log is not None:
         log.close()

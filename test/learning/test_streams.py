@@ -80,13 +80,19 @@ def test_workers_make_what_would_be_made_here():
             assert same(next(here), next(there))
 
 
-def test_a_run_goes_on_with_the_drives_that_were_not_finished():
-    with streams() as stream:
-        chunks = [next(stream) for _ in range(4)]
-        assert stream.state == 3  # the fourth drive of each lane has begun
-    with streams(start=3) as stream:
-        assert stream.state == 3
-        assert same(next(stream), chunks[3])
+@pytest.mark.parametrize('workers', [0, 2])
+def test_a_run_goes_on_in_the_middle_of_its_drives(workers):
+    source = CountedSource((3, 2, 4))
+    with streams(source, chunk=1) as stream:
+        for _ in range(5):
+            next(stream)
+        state = stream.state
+        later = [next(stream) for _ in range(6)]
+    assert [place.drive for place in state] == [1, 1]
+    assert len({place.frame for place in state}) == 2  # at one of them in its middle
+    with streams(source, chunk=1, start=state, workers=workers) as stream:
+        assert stream.state == state
+        assert all(same(next(stream), chunk) for chunk in later)
 
 
 def test_the_error_of_a_worker_is_told():
