@@ -168,22 +168,27 @@ class BevModel(nn.Module):
 
     def see(self, inputs: Inputs, clock: Clock = lambda _: None) -> Seen:
         """Encode the images, attend at their key points, and lift these to the map."""
-        batch, cameras = inputs.images.shape[:2]
         features, coarse = self.camera_encoder(inputs.images.flatten(0, 1))
         if features.requires_grad:
             features.retain_grad()
         clock('camera_encoder')
+        seen = self.attend(features, coarse, inputs.depth, inputs.pixel, inputs.bin)
+        clock('attention')
+        return seen
+
+    def attend(self, features: Tensor, coarse: Tensor, depth: Tensor, pixel: Tensor, depth_bin: Tensor) -> Seen:
+        """What the cameras give, from their features (B N, C, h, w) and (B N, C, h/2, w/2); the others as in `Inputs`."""
+        batch, cameras = depth.shape[:2]
         importance = self.key_points.logits(features)
         chosen_nk = self.key_points(importance)
         points_nkc = self.attention(features, coarse, chosen_nk)
         blocks = features.shape[2] * features.shape[3]
         first = torch.arange(cameras, device=chosen_nk.device)[:, None] * blocks
         chosen_bk = (chosen_nk.view(batch, cameras, -1) + first).flatten(1)
-        bin_bk = self.lift.bins_of(inputs.depth).flatten(1).gather(1, chosen_bk)
+        bin_bk = self.lift.bins_of(depth).flatten(1).gather(1, chosen_bk)
         points_bkc = points_nkc.reshape(batch, chosen_bk.shape[1], -1)
-        lifted, depth = self.lift(points_bkc, chosen_bk, bin_bk, inputs.pixel, inputs.bin, cameras * blocks)
-        clock('attention')
-        return Seen(lifted, features, importance, chosen_bk, depth, bin_bk)
+        lifted, logits = self.lift(points_bkc, chosen_bk, bin_bk, pixel, depth_bin, cameras * blocks)
+        return Seen(lifted, features, importance, chosen_bk, logits, bin_bk)
 
     def _expert(self, name: str, seen: Seen | None, lidar: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
         if name == 'camera':
