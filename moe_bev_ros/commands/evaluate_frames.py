@@ -1,72 +1,84 @@
-"""``moe-bev evaluate frames``: what an engine finds in single recorded frames, and how long it takes."""
+"""``moe-bev evaluate frames``: what engines find in single recorded frames, and how long it takes."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from moe_bev_ros.commands.image_size import image_size
 from moe_bev_ros.core.errors import InputError
-from moe_bev_ros.core.frame import Frame, LidarPoints
-from moe_bev_ros.core.se3 import inverse, transform_points
-from moe_bev_ros.datasets.frames import RecordedFrame, read_frames
-from moe_bev_ros.engine.base import Engine, EngineOutput, EngineSettings
+from moe_bev_ros.core.files import write_json
+from moe_bev_ros.core.frame import Frame
+from moe_bev_ros.datasets.single_frames import SingleFrame, read_single_frames
+from moe_bev_ros.engine.base import Engine, EngineError, EngineOutput, EngineSettings
 from moe_bev_ros.engine.engines import ENGINES
+from moe_bev_ros.evaluation.real_frames import real_frames_results
 from moe_bev_ros.evaluation.recall import MATCH_M, MIN_POINTS, DistanceRecall, recall_by_distance, recall_table
 
-NUM_STEPS = 10  # each frame so often, for the times
-EGO_BOX_M = (-1.0, 3.8, -1.05, 1.05)  # the recording vehicle itself: x_min, x_max, y_min, y_max in base_link
+NUM_STEPS = 5  # each frame so often, for the times
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The engine and the frames."""
-    parser.add_argument('--engine', choices=sorted(ENGINES), default='clustering')
+    """The engines, the frames, and where the figures go."""
+    parser.add_argument('--engine', nargs='+', choices=sorted(ENGINES), default=['clustering'], help='one or several')
     parser.add_argument(
         '--frames',
         type=Path,
         required=True,
-        help='folder with frame.json, with 0/frame.json and so on, or with calibration.json',
+        help='folder with frames of nuScenes (frame.json), KITTI (calibration.json) or Argoverse 2 in it or below',
     )
+    parser.add_argument(
+        '--image-size', type=image_size, default=(352, 128), metavar='WxH', help='that the engine gets: 352x128'
+    )
+    parser.add_argument('--weights', type=Path, metavar='F', help='of the engine torch; default: those that ship')
+    parser.add_argument('--json', type=Path, metavar='F', help='write how many cars are found to this file')
 
 
 def run(args: argparse.Namespace) -> int:
     """Print recall and precision by distance, and the time of each stage."""
     cv2.setNumThreads(1)
-    frames = [frame for frame in read_frames(args.frames).frames if frame.cloud is not None]
-    if not frames:
-        raise InputError(f'{args.frames}: no frame has a LiDAR cloud, and the engine {args.engine} needs one')
-    engine = ENGINES[args.engine](EngineSettings())
-    table: tuple[DistanceRecall, ...] = ()
-    times_ms: dict[str, list[float]] = {}
-    for recorded in frames:
-        output = _step(engine, _frame(recorded), times_ms)
-        if recorded.boxes is not None:
-            rows = recall_by_distance(output.detections, recorded.boxes)
-            table = tuple(row.plus(more) for row, more in zip(table, rows)) if table else rows
-    _print(f'{args.engine}: {len(frames)} frames of {args.frames}')
-    _print(f'a match: centres within {MATCH_M:g} m, one to one; boxes asked for: those with {MIN_POINTS} points or more')
-    _print(recall_table(table) if table else 'nothing is annotated in these frames')
-    total_ms = float(np.median(np.sum(list(times_ms.values()), axis=0)))
-    stages = ', '.join(f'{name} {np.median(values):.1f}' for name, values in times_ms.items())
-    _print(f'median time: {total_ms:.1f} ms a frame ({stages})')
+    frames = tuple(read_single_frames(args.frames, args.image_size))
+    outputs = {name: _judge(name, frames, args) for name in dict.fromkeys(map(str, args.engine))}
+    if args.json:
+        write_json(args.json, real_frames_results(frames, outputs))
     return 0
 
 
-def _frame(recorded: RecordedFrame) -> Frame:
-    """What the LiDAR node would hand over: points in base_link at the frame's stamp, without the vehicle itself."""
-    assert recorded.cloud is not None
-    points_n5 = recorded.cloud.points_base_link_n5()
-    x_min, x_max, y_min, y_max = EGO_BOX_M
-    x_n, y_n = points_n5[:, 0], points_n5[:, 1]
-    points_n5 = points_n5[~((x_n > x_min) & (x_n < x_max) & (y_n > y_min) & (y_n < y_max))]
-    points_n5[:, 4] = 0.0
-    if recorded.map_se3_base_link is not None and recorded.cloud.map_se3_base_link is not None:
-        now_se3_then = inverse(recorded.map_se3_base_link) @ recorded.cloud.map_se3_base_link
-        points_n5[:, :3] = transform_points(now_se3_then, points_n5[:, :3])
-    return Frame(recorded.stamp_ns, None, LidarPoints(points_n5), None)
+def _judge(name: str, frames: Sequence[SingleFrame], args: argparse.Namespace) -> list[EngineOutput]:
+    """Print one engine's figures; its answers, one a frame."""
+    times_ms: dict[str, list[float]] = {}
+    try:
+        engine = _built(name, args.weights)
+        outputs = [_step(engine, item.frame, times_ms) for item in frames]
+    except EngineError as err:
+        raise InputError(str(err)) from err
+    judged = [(item, output) for item, output in zip(frames, outputs) if output.perception_valid]
+    if not judged:
+        raise InputError(f'{args.frames}: no frame has the LiDAR cloud that the engine {name} needs; give frames that have one')
+    table: tuple[DistanceRecall, ...] = ()
+    for item, output in judged:
+        if item.boxes is not None:
+            rows = recall_by_distance(output.detections, item.boxes)
+            table = tuple(row.plus(more) for row, more in zip(table, rows)) if table else rows
+    _print(f'{name}: {len(judged)} frames of {args.frames}')
+    _print(f'a match: centres within {MATCH_M:g} m, one to one; boxes asked for: those with {MIN_POINTS} points or more')
+    _print(recall_table(table) if table else 'nothing is annotated in these frames')
+    stages = ', '.join(f'{stage} {np.median(values):.1f}' for stage, values in times_ms.items())
+    _print(f'median times of the stages: {stages} ms')
+    return outputs
+
+
+def _built(name: str, weights: Path | None) -> Engine:
+    if weights is None or name != 'torch':
+        return ENGINES[name](EngineSettings())
+    from moe_bev_ros.engine.torch_engine import TorchEngine
+
+    return TorchEngine(EngineSettings(), weights)
 
 
 def _step(engine: Engine, frame: Frame, times_ms: dict[str, list[float]]) -> EngineOutput:
@@ -74,7 +86,7 @@ def _step(engine: Engine, frame: Frame, times_ms: dict[str, list[float]]) -> Eng
     for _ in range(NUM_STEPS):
         engine.reset()
         output = engine.step(frame, None)
-        for name, value in output.stage_ms.items():
+        for name, value in output.stage_ms.items() if output.perception_valid else ():
             times_ms.setdefault(name, []).append(value)
     return output
 

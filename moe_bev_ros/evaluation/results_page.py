@@ -46,6 +46,11 @@ BLOCKS: dict[str, Block] = {
         'drive_*.json', 'moe-bev evaluate drive --suite NAME --json results/drive_NAME.json', results_tables.drive_kinds
     ),
     'realism': Block('realism.json', 'moe-bev evaluate realism --data DIR --json results/realism.json', results_tables.realism),
+    'real_frames': Block(
+        'real_frames.json',
+        'moe-bev evaluate frames --engine clustering pillars torch --frames DIR --json results/real_frames.json',
+        results_tables.real_frames,
+    ),
     'world_test': Block(
         'world_test.json',
         'moe-bev world stats --data DIR --split world_test --json results/world_test.json',

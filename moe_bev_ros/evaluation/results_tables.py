@@ -86,6 +86,25 @@ def realism(files: Files) -> str:
     return Table('Realism', columns, tuple(rows)).markdown()
 
 
+def real_frames(files: Files) -> str:
+    """One row a frame with cars, then the sums; found as a road user of any class, and as a car."""
+    facts = files['real_frames']
+    engines = facts['engines']
+    columns = ('frame', 'LiDAR', 'cameras', 'cars', *(f'{name}: found / as a car' for name in engines))
+    rows = []
+    for index, item in enumerate(facts['frames']):
+        if item['cars']:
+            cells = [_found(figures['frames'][index]) for figures in engines.values()]
+            rows.append((item['name'], 'yes' if item['lidar'] else 'no', str(item['cameras']), str(item['cars']), *cells))
+    for part, title in (('with_lidar', 'all with LiDAR'), ('cameras_only', 'all without LiDAR')):
+        judged = [figures.get(part) for figures in engines.values()]
+        if any(judged):
+            num = str(next(row['annotated'] for row in judged if row))
+            rows.append((f'{title}: recall', '', '', num, *(_shares(row, 'recall', 'recall_as_car') for row in judged)))
+            rows.append((f'{title}: precision', '', '', '', *(_shares(row, 'precision') for row in judged)))
+    return Table('Real frames', columns, tuple(rows)).markdown()
+
+
 def world_test(files: Files) -> str:
     """What the frozen split holds."""
     facts = files['world_test']
@@ -143,6 +162,14 @@ def _drive_cells(figures: Any) -> tuple[str, ...]:
     low, high = figures['interval']
     texts = {name: number(figures.get(name)) for name in DRIVE_COLUMNS}
     return tuple({**texts, 'score': f'{figures["score"]:.3f} ({low:.3f}..{high:.3f})'}.values())
+
+
+def _found(row: Any) -> str:
+    return f'{row["found"]} / {row["as_car"]}' if row else '-'
+
+
+def _shares(row: Any, *names: str) -> str:
+    return ' / '.join(number(row[name], 2) for name in names) if row else '-'
 
 
 def _times(row: Any) -> tuple[str, str]:

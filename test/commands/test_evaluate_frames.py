@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -20,6 +21,16 @@ def test_frames_without_annotation_still_give_times(data_dir, capsys):
     text = capsys.readouterr().out
     assert 'nothing is annotated' in text
     assert 'median time' in text
+
+
+def test_engines_are_put_side_by_side_in_one_file(data_dir, tmp_path):
+    frames, out = str(data_dir / 'nuscenes' / 'scene-0103'), tmp_path / 'real.json'
+    assert main(['evaluate', 'frames', '--engine', 'clustering', 'pillars', '--frames', frames, '--json', str(out)]) == 0
+    results = json.loads(out.read_text())
+    assert {'0', '1', '2', '3', 'lidar_only'} == {frame['name'] for frame in results['frames']}
+    asked = {name: figures['with_lidar']['annotated'] for name, figures in results['engines'].items()}
+    assert asked == {'clustering': 10, 'pillars': 10}
+    assert sum(row is None for row in results['engines']['pillars']['frames']) == 3  # without LiDAR
 
 
 def test_a_folder_without_frames_is_refused_with_a_reason(tmp_path, capsys):

@@ -76,6 +76,15 @@ FILES = {
         'boxes': {'car': 900},
         'scored_boxes': {'car': 800},
     },
+    'real_frames': {
+        'frames': [{'name': 'city/7', 'lidar': True, 'cameras': 6, 'cars': 4}],
+        'engines': {
+            'clustering': {
+                'frames': [{'found': 3, 'as_car': 2}],
+                'with_lidar': {'annotated': 4, 'recall': 0.75, 'recall_as_car': 0.5, 'precision': None},
+            }
+        },
+    },
     'bench_world': {'frame': {'name': 'a frame', 'ms_min': 4.0, 'ms_median': 5.0}, 'stages': []},
 }
 FOUND = {
@@ -88,6 +97,7 @@ FOUND = {
     'drive_kinds': ('| merge |', '| rain |'),
     'realism': ('1.10 (0.90..1.30)', 'met'),
     'world_test': ('c0ffee', 'merge 11', '31.500', '24.250', '| car | 900 | 800 |'),
+    'real_frames': ('| city/7 | yes | 6 | 4 | 3 / 2 |', '0.75 / 0.50', 'precision |  |  |  | - |'),
     'bench_world': ('| a frame | 4.00 | 5.00 | 250.0 |',),
 }
 
