@@ -17,6 +17,7 @@ from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.model.camera_encoder import CameraEncoder
 from moe_bev_ros.model.config import FRAME_EXPERTS, ModelConfig
 from moe_bev_ros.model.frame_experts import CameraExpert, FusedExpert, LidarExpert
+from moe_bev_ros.model.gradient_points import gradient_points
 from moe_bev_ros.model.heads import Heads
 from moe_bev_ros.model.lidar_encoder import LidarEncoder
 from moe_bev_ros.model.lift import Lift
@@ -136,16 +137,25 @@ class BevModel(nn.Module):
         return self.memory.empty(batch)
 
     def forward(
-        self, inputs: Inputs, state: State, experts: tuple[str, ...], clock: Clock = lambda _: None
+        self,
+        inputs: Inputs,
+        state: State,
+        experts: tuple[str, ...],
+        clock: Clock = lambda _: None,
+        chosen: Tensor | None = None,
     ) -> tuple[Outputs, State]:
         """One step with the frame experts of these names; encoders that none of them needs do not run.
 
         Args:
             clock: told the name of each stage when it is over.
+            chosen: (B N, K) int64 key points of each image; None: as the config says.
         """
         if not experts or any(name not in FRAME_EXPERTS for name in experts):
             raise InputError(f'frame experts {experts}: name one or two of {", ".join(FRAME_EXPERTS)}')
-        seen = self.see(inputs, clock) if set(experts) - {'lidar'} else None
+        if self.config.selection == 'gradient' and chosen is None:
+            chosen = gradient_points(self, inputs, state, experts)
+            clock('gradient_points')
+        seen = self.see(inputs, clock, chosen) if set(experts) - {'lidar'} else None
         lidar = self.lidar_encoder(inputs.pillars) if set(experts) - {'camera'} else None
         clock('lidar_encoder')
         said = [self._expert(name, seen, lidar) for name in experts]
@@ -166,21 +176,29 @@ class BevModel(nn.Module):
         hints = Hints(seen, dynamic, velocity, routing)
         return Outputs(heat, boxes, log_sigma, attributes, road, forecast, hints), after
 
-    def see(self, inputs: Inputs, clock: Clock = lambda _: None) -> Seen:
+    def see(self, inputs: Inputs, clock: Clock = lambda _: None, chosen: Tensor | None = None) -> Seen:
         """Encode the images, attend at their key points, and lift these to the map."""
         features, coarse = self.camera_encoder(inputs.images.flatten(0, 1))
         if features.requires_grad:
             features.retain_grad()
         clock('camera_encoder')
-        seen = self.attend(features, coarse, inputs.depth, inputs.pixel, inputs.bin)
+        seen = self.attend(features, coarse, inputs.depth, inputs.pixel, inputs.bin, chosen)
         clock('attention')
         return seen
 
-    def attend(self, features: Tensor, coarse: Tensor, depth: Tensor, pixel: Tensor, depth_bin: Tensor) -> Seen:
+    def attend(
+        self,
+        features: Tensor,
+        coarse: Tensor,
+        depth: Tensor,
+        pixel: Tensor,
+        depth_bin: Tensor,
+        chosen: Tensor | None = None,
+    ) -> Seen:
         """What the cameras give, from their features (B N, C, h, w) and (B N, C, h/2, w/2); the others as in `Inputs`."""
         batch, cameras = depth.shape[:2]
         importance = self.key_points.logits(features)
-        chosen_nk = self.key_points(importance)
+        chosen_nk = self.key_points(importance) if chosen is None else chosen
         points_nkc = self.attention(features, coarse, chosen_nk)
         blocks = features.shape[2] * features.shape[3]
         first = torch.arange(cameras, device=chosen_nk.device)[:, None] * blocks

@@ -17,6 +17,7 @@ from moe_bev_ros.model.config import ModelConfig
 REACH = 2  # a 5 x 5 neighbourhood at stride 8
 COARSE_REACH = 1  # and 3 x 3 at stride 16
 FIRST_SHARE = 0.2  # of the key points; the most important ones have a branch of their own, which may keep more bits
+SCORER_CHANNELS = 16
 SCORE_NOISE = 0.3  # standard deviation in training, so that blocks next to the threshold are tried as well
 
 
@@ -32,7 +33,8 @@ class KeyPoints(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.selection, self.num = config.selection, config.num_key_points
-        self.scorer = nn.Sequential(nn.Conv2d(config.channels, 16, 1), nn.ReLU(inplace=True), nn.Conv2d(16, 1, 1))
+        width = SCORER_CHANNELS
+        self.scorer = nn.Sequential(nn.Conv2d(config.channels, width, 1), nn.ReLU(inplace=True), nn.Conv2d(width, 1, 1))
         grid = torch.from_numpy(_spread_order(*config.block_shape))
         self.register_buffer('spread_p', grid, persistent=False)
 
@@ -144,3 +146,8 @@ def attention_macs(config: ModelConfig, num_key_points: int) -> int:
     maps = 2 * channels * channels * (blocks + blocks // 4)
     queries = num_key_points * (2 * channels * channels + 2 * neighbours * channels + 4 * channels * channels)
     return config.num_cameras * (maps + queries)
+
+
+def scorer_macs(config: ModelConfig) -> int:
+    """Multiply-adds of scoring the blocks of one image."""
+    return config.num_blocks * SCORER_CHANNELS * (config.channels + 1)
