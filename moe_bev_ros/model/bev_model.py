@@ -158,6 +158,22 @@ class BevModel(nn.Module):
         seen = self.see(inputs, clock, chosen) if set(experts) - {'lidar'} else None
         lidar = self.lidar_encoder(inputs.pillars) if set(experts) - {'camera'} else None
         clock('lidar_encoder')
+        return self.conclude(seen, lidar, inputs, state, experts, clock)
+
+    def conclude(
+        self,
+        seen: Seen | None,
+        lidar: tuple[Tensor, Tensor] | None,
+        inputs: Inputs,
+        state: State,
+        experts: tuple[str, ...],
+        clock: Clock = lambda _: None,
+    ) -> tuple[Outputs, State]:
+        """From what the encoders gave, which several choices of experts may share, to the outputs.
+
+        Args:
+            seen, lidar: of this frame; None where no expert of these looks at it.
+        """
         said = [self._expert(name, seen, lidar) for name in experts]
         now, fine = (torch.stack(maps).mean(0) if len(said) > 1 else maps[0] for maps in zip(*said))
         clock('frame_experts')
