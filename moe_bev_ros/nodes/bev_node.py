@@ -33,6 +33,7 @@ from moe_bev_ros.nodes.convert import (
     time_to_msg,
     trace_from_msg,
 )
+from moe_bev_ros.nodes.explanation_publisher import explanation_publisher
 from moe_bev_ros.nodes.light_publisher import LightPublisher
 from moe_bev_ros.nodes.markers import ObjectMarkers
 from moe_bev_ros.nodes.params import param
@@ -152,6 +153,7 @@ class BevNode(StackNode[BevParams]):
         self.status_publisher = self.advertise(EngineStatus, '~/output/engine_status')
         origin = (params.map_origin[0], params.map_origin[1]) if params.map_origin else None
         self.lights = LightPublisher(self, Path(params.map_path), origin) if params.map_path else None
+        self.explanations = explanation_publisher(self, self.engine)
         self.subscribe(Odometry, '~/input/odometry', self.on_odometry, ODOMETRY_QOS, required=False, all_at_once=True)
         self.subscribe(LidarSweep, '~/input/sweep', self.on_sweep, SENSOR_QOS, period_s=0.1)
         self.subscribe(CameraBundle, '~/input/bundle', self.on_bundle, SENSOR_QOS, period_s=0.1)
@@ -241,6 +243,8 @@ class BevNode(StackNode[BevParams]):
         self._publish(scene, frame, replace(output, stage_ms=stage_ms), receive_at_ns)
         if self.lights is not None:
             self.lights.publish(frame)
+        if self.explanations is not None:
+            self.explanations.offer(frame, output.detections)
 
     def _forget_after_a_gap(self, stamp_ns: int) -> None:
         before_ns, self._stamp_before_ns = self._stamp_before_ns, stamp_ns
