@@ -97,6 +97,11 @@ class Engine(Protocol):
 
     name: str
 
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Width and height of the images that it reads [pixels]; None: it reads none."""
+        ...
+
     def step(self, frame: Frame, base_link_now_se3_before: Array | None) -> EngineOutput:
         """Detect the objects of one frame.
 

@@ -110,6 +110,7 @@ class ClusteringEngine:
     """Finds obstacles in the LiDAR sweep of a frame; says that it cannot see where there is none. Keeps no memory."""
 
     name = 'clustering'
+    image_size = None
 
     def __init__(self, grid: BevGrid | None = None, config: ClusteringConfig | None = None) -> None:
         self.grid = grid or BevGrid()

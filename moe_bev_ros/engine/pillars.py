@@ -41,6 +41,7 @@ class PillarsEngine:
     """Detects from the last sweeps; without LiDAR it says that it cannot see."""
 
     name = 'pillars'
+    image_size = None
 
     def __init__(self, weights: Path = WEIGHTS) -> None:
         from safetensors.torch import load_file

@@ -70,7 +70,8 @@ class TorchEngine:
         except InputError as err:
             raise EngineError(str(err)) from err
         self.config: ModelConfig = self.model.config
-        self.precision = _chosen_precision(settings.precision)
+        self.image_size = (self.config.image_width, self.config.image_height)
+        self.precision = chosen_precision(settings.precision)
         self._inputs = NetworkInputs(self.config)
         self.reset()
         self._warm_up()
@@ -98,7 +99,7 @@ class TorchEngine:
         if not experts:
             return EngineOutput(Detections.empty(), False, None, clock.stage_ms, (), self._memory_bytes, warnings=warnings)
         outputs = self._run(arrays, experts, frame.stamp_ns, clock)
-        maps, road_khw = _maps_of(outputs), _array(outputs.road)
+        maps, road_khw = maps_of(outputs), _array(outputs.road)
         if not all(np.isfinite(values).all() for values in maps):
             self.reset()
             warnings = (*warnings, 'the network answered with what is no number; memory dropped, frame not valid')
@@ -148,14 +149,11 @@ class TorchEngine:
 
     def _run(self, arrays: NetworkArrays, experts: tuple[str, ...], stamp_ns: int, clock: StageClock) -> Outputs:
         gap_s = 0.0 if self._memory_stamp_ns is None else (stamp_ns - self._memory_stamp_ns) / 1e9
-        inputs = _tensors(arrays, se2_of(self._now_se3_memory), gap_s)
-        with torch.inference_mode(), self._autocast():
+        inputs = tensors_of(arrays, se2_of(self._now_se3_memory), gap_s)
+        with torch.inference_mode(), autocast(self.precision):
             outputs, self._memory = self.model(inputs, self._memory, experts, clock)
         self._memory_stamp_ns, self._now_se3_memory = stamp_ns, np.eye(4)
         return outputs
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        return torch.autocast('cpu', torch.bfloat16) if self.precision == 'bfloat16' else nullcontext()
 
     def _sparsity(self, outputs: Outputs, experts: tuple[str, ...]) -> dict[str, float]:
         """Shares that were not computed: of all image blocks, of all pairs of an expert and a patch, of all frame experts."""
@@ -188,7 +186,12 @@ class TorchEngine:
         self.reset()
 
 
-def _chosen_precision(wanted: str) -> str:
+def autocast(precision: str) -> AbstractContextManager[object]:
+    """Within it the network computes in this precision, float32 or bfloat16."""
+    return torch.autocast('cpu', torch.bfloat16) if precision == 'bfloat16' else nullcontext()
+
+
+def chosen_precision(wanted: str) -> str:
     """bfloat16 takes two thirds of the time of float32 where the processor has instructions for it, and longer elsewhere."""
     if wanted != 'auto':
         return wanted
@@ -209,7 +212,8 @@ def _without_nan(frame: Frame) -> Frame:
     return Frame(frame.stamp_ns, frame.cameras, LidarPoints(frame.lidar.points_n5[is_finite_n]), frame.ego, frame.trace)
 
 
-def _tensors(arrays: NetworkArrays, motion_33: np.ndarray[tuple[int, ...], np.dtype[np.float32]], dt_s: float) -> Inputs:
+def tensors_of(arrays: NetworkArrays, motion_33: np.ndarray[tuple[int, ...], np.dtype[np.float32]], dt_s: float) -> Inputs:
+    """One frame as a batch of one."""
     fields = (
         arrays.images_n3hw,
         arrays.depth_nhw,
@@ -226,7 +230,8 @@ def _array(values: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     return np.asarray(values[0].float().numpy())
 
 
-def _maps_of(outputs: Outputs) -> CentreMaps:
+def maps_of(outputs: Outputs) -> CentreMaps:
+    """Of the first of a batch."""
     return CentreMaps(
         _array(outputs.heat),
         _array(outputs.boxes),

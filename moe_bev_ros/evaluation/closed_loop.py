@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from moe_bev_ros.core.command import Vehicle
+from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.footprints import footprints_of
 from moe_bev_ros.core.se3 import se3_from_xy_yaw
 from moe_bev_ros.core.traffic_light import TrafficLight
-from moe_bev_ros.engine.base import EngineSettings
+from moe_bev_ros.engine.base import Engine, EngineError, EngineSettings
 from moe_bev_ros.engine.engines import ENGINES
 from moe_bev_ros.evaluation.drive_area import DriveArea
 from moe_bev_ros.evaluation.drive_scores import SAMPLE_S, DriveLog, DriveScore, Others, score_drive
@@ -28,11 +29,12 @@ from moe_bev_ros.planning.route import route_to_goal
 from moe_bev_ros.world.autopilot import FRAME_STEPS, Autopilot, make_controller, shipped_pedals, true_scene
 from moe_bev_ros.world.perceiving import Perceiver
 from moe_bev_ros.world.rig import Rig
+from moe_bev_ros.world.rigs import NUSCENES_RIG
 from moe_bev_ros.world.scenario import Scenario
 from moe_bev_ros.world.simulation import World
 
 CRUISE_MPS = 20.0  # above every limit of the maps, so that these bind
-RIG = Rig(cameras=(), image_width=16, image_height=16)  # no engine of ENGINES needs a camera
+CAMERALESS = Rig(cameras=(), image_width=16, image_height=16)
 TRACK_STEP_S = 0.5
 NEAR_M = 45.0
 WARM_UP_FRAMES = 5
@@ -128,12 +130,16 @@ class _Recorder:
 
 
 def drive(scenario: Scenario, row: DriveRow, duration_s: float) -> tuple[DriveLog, float]:
-    """The log of a run, and its median latency [ms]."""
-    vehicle = Vehicle()
-    world = World(scenario, shipped_pedals(), RIG, vehicle, threads=1)
+    """The log of a run, and its median latency [ms].
+
+    Raises:
+        InputError: the engine cannot be built.
+    """
+    vehicle, engine = Vehicle(), None if row.engine == TRUTH else _built(row.engine)
+    world = World(scenario, shipped_pedals(), rig_for(engine), vehicle, threads=1)
     planner = planner_row(row.planner)(PlannerConfig(cruise_speed_mps=CRUISE_MPS, vehicle=vehicle))
     pilot = Autopilot(world, planner, make_controller(row.controller, vehicle))
-    perceiver = None if row.engine == TRUTH else Perceiver(world, ENGINES[row.engine](EngineSettings()))
+    perceiver = None if engine is None else Perceiver(world, engine)
     recorder, latencies_s = _Recorder(world, [], [], []), []
     for _ in range(round(duration_s / SAMPLE_S)):
         recorder.sample()
@@ -145,6 +151,21 @@ def drive(scenario: Scenario, row: DriveRow, duration_s: float) -> tuple[DriveLo
     recorder.sample()
     world.close()
     return recorder.log(vehicle), 1e3 * float(np.median(latencies_s))
+
+
+def rig_for(engine: Engine | None) -> Rig:
+    """The sensors of a run: nuScenes' rig in the engine's image size, or no camera where nobody looks at images."""
+    if engine is None or engine.image_size is None:
+        return CAMERALESS
+    width, height = engine.image_size
+    return replace(NUSCENES_RIG, image_width=width, image_height=height)
+
+
+def _built(name: str) -> Engine:
+    try:
+        return ENGINES[name](EngineSettings())
+    except EngineError as err:
+        raise InputError(str(err)) from err
 
 
 def _answer(pilot: Autopilot, perceiver: Perceiver | None, row: DriveRow) -> float:
@@ -162,7 +183,7 @@ def run_case(case: DriveCase, row: DriveRow) -> RunRecord:
     """Drive and judge one case.
 
     Raises:
-        InputError: the scenario has no way from its start to its goal, or its tracks cannot be read.
+        InputError: the scenario has no way from its start to its goal, its tracks cannot be read, or the engine not built.
     """
     began = time.perf_counter()
     scenario = case.scenario()

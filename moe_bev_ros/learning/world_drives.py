@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from moe_bev_ros.core.command import Vehicle
-from moe_bev_ros.core.frame import CameraImages, EgoMotion, Frame
+from moe_bev_ros.core.frame import EgoMotion, Frame
 from moe_bev_ros.core.objects import TrackedObject
 from moe_bev_ros.core.se3 import Array, inverse
 from moe_bev_ros.datasets.road_raster import RoadRaster
@@ -34,12 +34,11 @@ from moe_bev_ros.learning.drives import (
 from moe_bev_ros.learning.tree_drives import GAP_SHARES, GAPS, INDEX_OF_ATTRIBUTE
 from moe_bev_ros.planning.planner import Planner, PlannerConfig
 from moe_bev_ros.world.autopilot import FRAME_STEPS, Autopilot, ego_motion, make_controller, shipped_pedals, true_scene
-from moe_bev_ros.world.perceiving import LidarView
+from moe_bev_ros.world.perceiving import LidarView, camera_images
 from moe_bev_ros.world.rig import Rig
 from moe_bev_ros.world.rigs import NUSCENES_RIG, random_rig
 from moe_bev_ros.world.scenario import draw_scenario
 from moe_bev_ros.world.scene import Actor
-from moe_bev_ros.world.sensors import Sensed
 from moe_bev_ros.world.simulation import World
 from moe_bev_ros.world.splits import SPLITS, check_seed
 
@@ -165,7 +164,9 @@ class _Recorder:
     def _seen(self, tick: int, before: EgoMotion | None) -> _Pending:
         world, ego = self._world, ego_motion(self._world)
         sensed = world.sense()
-        frame = Frame(world.stamp_ns, _cameras(world.rig, sensed), self._view.sweep(sensed.points_n6).points, ego)
+        frame = Frame(
+            world.stamp_ns, camera_images(world.rig, sensed.images_nhw3), self._view.sweep(sensed.points_n6).points, ego
+        )
         actors = {actor.track_id: actor for actor in world.truth().actors}
         return _Pending(tick, frame, before, actors, true_scene(world, TRUTH_RANGE_M).objects, self._shares)
 
@@ -199,12 +200,3 @@ class _Recorder:
         places = np.array([[self._places[then].get(name, nowhere) for then in ticks] for name in ids])
         places = places.reshape(-1, NUM_FUTURES + 1, 2)
         return ((places[:, 1:] - places[:, :1]) @ base_link_se3_map[:2, :2].T).astype(np.float32)
-
-
-def _cameras(rig: Rig, sensed: Sensed) -> CameraImages:
-    matrices = np.stack([camera.intrinsics_33(rig.image_width, rig.image_height) for camera in rig.cameras])
-    matrices[:, :2, 2] -= 0.5  # the rig counts from the edge of the first pixel, images from its centre
-    poses = np.stack([camera.base_link_se3_camera for camera in rig.cameras])
-    names = tuple(camera.name for camera in rig.cameras)
-    valid_n = np.ones(len(names), np.bool_)
-    return CameraImages(sensed.images_nhw3.copy(), matrices.astype(np.float32), poses, valid_n, names)

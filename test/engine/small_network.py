@@ -25,9 +25,9 @@ CONFIG = ModelConfig(
 )
 
 
-def small_weights(folder):
+def small_weights(folder, config=CONFIG):
     """The path; its heat is high enough that boxes are found."""
     torch.manual_seed(0)
-    model = BevModel(CONFIG).eval()
+    model = BevModel(config).eval()
     model.heads.heat.bias.data.fill_(-1.0)
-    return save_weights(model, CONFIG, folder / 'test.safetensors')
+    return save_weights(model, config, folder / 'test.safetensors')

@@ -91,6 +91,7 @@ class KnowingEngine:
     """Detects what is annotated in one scene, and between keyframes what is between; a shift and a share to leave out."""
 
     name = 'knowing'
+    image_size = None
 
     def __init__(self, tree, scene, shift_m=0.0, without=()):
         self.shift_m, self.without = shift_m, without

@@ -6,9 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from engine.small_network import CONFIG, small_weights
 
 from moe_bev_ros.core.errors import InputError
-from moe_bev_ros.evaluation.closed_loop import RunRecord, drive, run_case
+from moe_bev_ros.engine.clustering import ClusteringEngine
+from moe_bev_ros.engine.engines import ENGINES
+from moe_bev_ros.engine.torch_engine import TorchEngine
+from moe_bev_ros.evaluation.closed_loop import RunRecord, drive, rig_for, run_case
 from moe_bev_ros.evaluation.drive_report import drive_report
 from moe_bev_ros.evaluation.drive_runs import DrivenSuite, RunFile, drive_suite, file_name
 from moe_bev_ros.evaluation.drive_suites import SUITES, DriveCase, DriveRow, replay_cases, suite_cases
@@ -53,6 +57,32 @@ def test_with_latency_it_brakes_later():
 def test_an_engine_drives_with_its_measured_latency():
     record = run_case(replace(FREE, duration_s=1.0), DriveRow('clustering', latency_ms=None))
     assert record.latency_ms > 0.0
+
+
+def test_a_network_drives_with_cameras_too(tmp_path, monkeypatch):
+    weights = small_weights(tmp_path, replace(CONFIG, num_cameras=6))
+    built = []
+
+    def build(settings):
+        built.append(TorchEngine(settings, weights, tmp_path / 'none.json'))
+        return built[-1]
+
+    monkeypatch.setitem(ENGINES, 'torch', build)
+    log, latency_ms = drive(draw_scenario(SEED, 'free_driving'), DriveRow('torch', latency_ms=None), 0.3)
+    assert latency_ms > 0.0
+    assert len(log.others) == 4
+    rig = rig_for(built[0])
+    assert (len(rig.cameras), rig.image_width, rig.image_height) == (6, CONFIG.image_width, CONFIG.image_height)
+
+
+def test_cameras_are_drawn_for_nobody_who_does_not_look():
+    assert [rig_for(engine).cameras for engine in (None, ClusteringEngine())] == [(), ()]
+
+
+def test_an_engine_that_cannot_be_built_is_an_input_error(tmp_path, monkeypatch):
+    monkeypatch.setitem(ENGINES, 'torch', lambda settings: TorchEngine(settings, tmp_path / 'none.safetensors'))
+    with pytest.raises(InputError, match='no such weights'):
+        drive(draw_scenario(SEED, 'free_driving'), DriveRow('torch', latency_ms=None), 0.3)
 
 
 def test_recorded_drives_are_driven_and_drawn(tmp_path, data_dir):
