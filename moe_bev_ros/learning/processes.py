@@ -1,6 +1,7 @@
 """The processes of one training: alone, or as torchrun started them.
 
-Distribution is that of torch: gloo on CPUs, NCCL on CUDA, gradients averaged by DistributedDataParallel.
+Distribution is that of torch: gloo on CPUs, NCCL on CUDA. Gradients are averaged by one call a step and not by
+DistributedDataParallel: it fails where two backward passes make a step and the experts without a gradient change each time.
 """
 
 from __future__ import annotations
@@ -33,13 +34,6 @@ class Processes:
         """Whether this one writes files and lines."""
         return self.rank == 0
 
-    def wrapped(self, module: nn.Module) -> nn.Module:
-        """The module with gradients averaged over all processes, and parameters made equal."""
-        if self.num == 1:
-            return module
-        # Experts that a step does not use have no gradient.
-        return nn.parallel.DistributedDataParallel(module, find_unused_parameters=True)
-
     def any(self, *facts: bool) -> tuple[bool, ...]:
         """What is true in at least one process."""
         if self.num == 1:
@@ -57,14 +51,19 @@ class Processes:
         return values
 
     def average_gradients(self, module: nn.Module) -> None:
-        """Of parameters whose gradient comes after that of the wrapped module; where there is none it is zero."""
+        """Over all processes; a part that one of them did not use counts as zero there; what none used keeps no gradient."""
         if self.num == 1:
             return
-        for parameter in module.parameters():
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            distributed.all_reduce(parameter.grad)
-            parameter.grad /= self.num
+        parameters = list(module.parameters())
+        used = torch.tensor([parameter.grad is not None for parameter in parameters], dtype=torch.float32, device=self.device)
+        distributed.all_reduce(used, distributed.ReduceOp.MAX)
+        parameters = [parameter for parameter, by_any in zip(parameters, used.tolist()) if by_any]
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        distributed.all_reduce(flat)
+        averaged = torch.split(flat / self.num, [gradient.numel() for gradient in gradients])
+        for parameter, gradient in zip(parameters, averaged):
+            parameter.grad = gradient.view(parameter.shape)
 
 
 @contextmanager

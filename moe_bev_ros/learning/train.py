@@ -40,34 +40,21 @@ from moe_bev_ros.model.weights_file import save_weights
 CHECKPOINT_EVERY_S = 60.0
 
 
-class ChunkLoss(nn.Module):
-    """A chunk through the network; one module, so that a chunk is one forward pass for torch's distribution.
-
-    Attributes:
-        seen: of the last chunk's frames. The scorer learns from them once the gradient has gone through them, so they are no
-            outputs: those pass through a copy of torch's.
-    """
-
-    def __init__(self, model: BevModel, weights: LossWeights) -> None:
-        super().__init__()
-        self.model, self.weights = model, weights
-        self.seen: list[Seen] = []
-
-    def forward(self, chunk: list[Batch], state: State, experts: tuple[str, ...]) -> tuple[Tensor, Terms, State]:
-        """Mean loss of the chunk's frames, its terms, and the memory afterwards."""
-        totals, steps = [], []
-        self.seen.clear()
-        for frame in chunk:
-            device = frame.inputs.images.device.type
-            with torch.autocast(device, torch.bfloat16):
-                outputs, state = self.model(frame.inputs, state, experts)
-            total, terms = task_losses(outputs, frame.targets, self.weights, self.model.config.head_cell_m)
-            totals.append(total)
-            steps.append(terms)
-            if outputs.hints.seen is not None:
-                self.seen.append(outputs.hints.seen)
-        terms = {name: torch.stack([step[name] for step in steps]).mean() for name in steps[0]}
-        return torch.stack(totals).mean(), terms, {name: value.detach() for name, value in state.items()}
+def chunk_loss(
+    model: BevModel, chunk: Sequence[Batch], state: State, experts: tuple[str, ...], weights: LossWeights
+) -> tuple[Tensor, Terms, State, list[Seen]]:
+    """Mean loss of a chunk's frames, its terms, the memory afterwards, and what the scorer learns from after the gradient."""
+    totals, steps, seen = [], [], []
+    for frame in chunk:
+        with torch.autocast(frame.inputs.images.device.type, torch.bfloat16):
+            outputs, state = model(frame.inputs, state, experts)
+        total, terms = task_losses(outputs, frame.targets, weights, model.config.head_cell_m)
+        totals.append(total)
+        steps.append(terms)
+        if outputs.hints.seen is not None:
+            seen.append(outputs.hints.seen)
+    terms = {name: torch.stack([step[name] for step in steps]).mean() for name in steps[0]}
+    return torch.stack(totals).mean(), terms, {name: value.detach() for name, value in state.items()}, seen
 
 
 class Training:
@@ -92,8 +79,6 @@ class Training:
         if first_weights is not None:
             begin_with(self.model, first_weights)
         self.model = self.model.to(processes.device).channels_last()
-        self.losses = ChunkLoss(self.model, config.losses)
-        self.chunk_loss = processes.wrapped(self.losses)
         self.average = AveragedModel(self.model, multi_avg_fn=_average(config.ema_decay), use_buffers=True)
         self.optimiser = torch.optim.AdamW(_groups(self.model, config.weight_decay), config.rate)
         self.state = self.model.empty_memory(config.batch)
@@ -132,10 +117,11 @@ class Training:
         kept = [frame._replace(inputs=without(frame.inputs, dropped)) for frame in chunk]
         self.model.train()
         self.optimiser.zero_grad(set_to_none=True)
-        total, terms, state = self.chunk_loss(kept, self.state, experts)
+        total, terms, state, seen = chunk_loss(self.model, kept, self.state, experts, config.losses)
         self._check_finite(total, chunk, experts)
-        total.backward()
-        terms |= self._teach_scorer()
+        total.backward()  # type: ignore[no-untyped-call]
+        terms |= self._teach_scorer(seen)
+        self.processes.average_gradients(self.model)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
         self._check_finite(norm, chunk, experts)
         self.optimiser.step()
@@ -143,14 +129,13 @@ class Training:
         self.state, self.step = state, self.step + 1
         return {**{name: term.detach() for name, term in terms.items()}, 'total': total.detach(), 'gradient': norm}
 
-    def _teach_scorer(self) -> Terms:
+    def _teach_scorer(self, seen: Sequence[Seen]) -> Terms:
         """Its gradient, from the one that has just gone through the features."""
-        found = [importance_loss(seen) for seen in self.losses.seen]
-        if found:
-            loss = torch.stack(found).mean()
-            (self.config.losses.importance * loss).backward()  # type: ignore[no-untyped-call]
-        self.processes.average_gradients(self.model.key_points)
-        return {'importance': loss.detach()} if found else {}
+        if not seen:
+            return {}
+        loss = torch.stack([importance_loss(one) for one in seen]).mean()
+        (self.config.losses.importance * loss).backward()  # type: ignore[no-untyped-call]
+        return {'importance': loss.detach()}
 
     @property
     def averaged(self) -> BevModel:
@@ -250,13 +235,13 @@ def train(
         training = Training(model_config, config, source, out, processes, first_weights)
         if training.step:
             quiet(f'goes on at step {training.step} of {training.num_steps}')
-        finished = _run(training, quiet, interrupted)
+        finished = finish(training, quiet, interrupted)
         if not finished or not processes.speaks:
             return None
         return save_weights(training.averaged, model_config, out / f'{model_config.name}.safetensors')
 
 
-def _run(training: Training, say: Callable[[str], None], interrupted: Callable[[], bool]) -> bool:
+def finish(training: Training, say: Callable[[str], None], interrupted: Callable[[], bool]) -> bool:
     """Step until the end; False where somebody asked it to stop."""
     config, processes = training.config, training.processes
     frames = config.batch * config.chunk * processes.num
