@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from model.small_model import CONFIG, se2
+from model.small_model import CONFIG, se2, small_model
 
 from moe_bev_ros.model.config import profile
 from moe_bev_ros.model.memory import SparseMemory, warped
@@ -16,8 +16,7 @@ DT = torch.tensor([0.1])
 
 @pytest.fixture
 def memory():
-    torch.manual_seed(0)
-    return SparseMemory(CONFIG).eval()
+    return small_model().memory
 
 
 def random_map(seed, batch=1):
