@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.frame import CameraImages, EgoMotion, Frame, LidarPoints
 from moe_bev_ros.core.se3 import Array, inverse, se3_from_xyz_rpy
 from moe_bev_ros.datasets.road_raster import ROAD_CLASSES, RoadRaster
@@ -83,6 +84,10 @@ class FrameTruth:
         ):
             if getattr(self, name).shape != shape:
                 raise ValueError(f'{name} must be {shape}, got {getattr(self, name).shape}')
+        wrong_n = np.flatnonzero(~np.isfinite(self.boxes_n7).all(axis=1))
+        if len(wrong_n):
+            box = self.boxes_n7[wrong_n[0]].tolist()
+            raise InputError(f'{self.instances[wrong_n[0]]}: its box {box} is not finite; mend or remove the annotation')
 
     def __len__(self) -> int:
         return len(self.instances)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from learning.drive_frames import BOXES, SIZE, drive_frame, ego_pose, road_view, truth_of
 
+from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.frame import without_camera, without_cameras, without_lidar
 from moe_bev_ros.core.se3 import inverse, transform_points
 from moe_bev_ros.learning.drives import POSE_NOISE_M, Variation, augmented, points_in_boxes
@@ -99,3 +100,10 @@ def test_sensors_can_be_taken_away():
     assert one_less.valid_n.tolist() == [True, False]
     assert not one_less.images_nhw3[1].any()
     assert frame.cameras.images_nhw3[1].any()
+
+
+def test_a_box_that_is_not_finite_is_named():
+    boxes = BOXES.copy()
+    boxes[1, 0] = np.nan
+    with pytest.raises(InputError, match='user 1: its box .* is not finite'):
+        truth_of(boxes)
