@@ -105,5 +105,5 @@ def test_sensors_can_be_taken_away():
 def test_a_box_that_is_not_finite_is_named():
     boxes = BOXES.copy()
     boxes[1, 0] = np.nan
-    with pytest.raises(InputError, match='user 1: its box .* is not finite'):
+    with pytest.raises(InputError, match=r'user 1: its box .* is not finite'):
         truth_of(boxes)
