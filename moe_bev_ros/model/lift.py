@@ -63,6 +63,7 @@ class Lift(nn.Module):
         pulled = take_rows(table[..., :channels], pixel_bzq.flatten(1))
         flat = table[..., channels:].reshape(batch, -1, 1)
         weight = take_rows(flat, (pixel_bzq * self.bins + bin_bzq).flatten(1))
-        stacked = torch.cat([pulled * weight, weight], dim=2).view(batch, self.heights, self.cells, self.cells, -1)
-        maps = stacked.permute(0, 1, 4, 2, 3).flatten(1, 2)
+        stacked = torch.cat([pulled * weight, weight], dim=2).view(batch, self.heights, self.cells**2, -1)
+        rows = stacked.transpose(1, 2).flatten(2)  # heights and channels of a cell side by side: as the convolution reads them
+        maps = rows.transpose(1, 2).view(batch, -1, self.cells, self.cells)
         return self.merge(maps), logits
