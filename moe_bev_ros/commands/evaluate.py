@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from moe_bev_ros.commands import (
+    evaluate_ablation,
     evaluate_drive,
     evaluate_explanation,
     evaluate_frames,
@@ -14,6 +15,7 @@ from moe_bev_ros.commands import (
 )
 
 EVALUATIONS = {
+    'ablation': (evaluate_ablation, 'what each mechanism of the network is worth, by training and judging it without'),
     'drive': (evaluate_drive, "closed loop over a suite of worlds, scored with nuPlan's metrics"),
     'explanation': (evaluate_explanation, 'a picture of what in the images of a frame made the network see its objects'),
     'frames': (evaluate_frames, 'recall of an engine on folders of recorded frames, and its times'),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from moe_bev_ros.core.errors import InputError
-from moe_bev_ros.evaluation import results_tables
+from moe_bev_ros.evaluation import ablation_tables, expert_tables, results_tables
 
 PAGE, FOLDER = 'RESULTS.md', 'results'
 MARK = re.compile(r'<!-- (results:(\S+)|/results) -->')
@@ -55,6 +55,21 @@ BLOCKS: dict[str, Block] = {
         'world_test.json',
         'moe-bev world stats --data DIR --split world_test --json results/world_test.json',
         results_tables.world_test,
+    ),
+    'ablation': Block(
+        'ablation.json',
+        'moe-bev evaluate ablation --data DIR --train-data DIR --out DIR --json results/ablation.json',
+        ablation_tables.ablation,
+    ),
+    'experts': Block(
+        'experts*.json',
+        'moe-bev evaluate experts --data DIR --split world_val --json results/experts.json, and the same with --dispatch',
+        expert_tables.experts,
+    ),
+    'sensor_loss': Block(
+        'sensor_loss_*.json',
+        'moe-bev evaluate experts --data DIR --split world_test --lose SENSOR --json results/sensor_loss_SENSOR.json',
+        expert_tables.sensor_loss,
     ),
     'bench_world': Block(
         'bench_world*.json', 'moe-bev bench world --json results/bench_world.json', results_tables.bench_world

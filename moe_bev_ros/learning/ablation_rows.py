@@ -83,6 +83,12 @@ def points_at_equal_cost(config: ModelConfig) -> int:
     return min(config.num_blocks, config.num_key_points + round(scorer_macs(config) / of_one))
 
 
+def spent_attention_macs(config: ModelConfig) -> int:
+    """Multiply-adds of the attention in one frame; a gradient costs a pass with every block, and about twice that backwards."""
+    looks = attention_macs(config, config.num_key_points)
+    return looks + 3 * attention_macs(config, config.num_blocks) if config.selection == 'gradient' else looks
+
+
 def first_config(config: ModelConfig) -> ModelConfig:
     """The network whose weights all rows begin with: every block a query, every expert on every patch, no memory."""
     name = f'{config.name}_first'

@@ -37,6 +37,31 @@ PERCEPTION = {
         'frames': {'in': 400, 'out': 399, 'dropped_by_policy': 1, 'lost': 0},
     },
 }
+ABLATION_ROW = {
+    'part': 'attention',
+    'seeds': [0],
+    'nds': 0.4,
+    'interval': [0.3, 0.5],
+    'difference': INTERVAL,
+    'map': 0.3,
+    'velocity_error': 0.8,
+    'min_ade': 1.2,
+    'hidden_recall': None,
+    'attention_macs': 1e6,
+    'bytes': 333e3,
+    'ms': 31.25,
+    'mean_active_experts': 1.0,
+    'goal': 'keeps',
+    'met': False,
+}
+ROUTER = {'load_entropy': 0.99, 'max_violation': 0.05, 'filled_slots': 1.0, 'served_object_patches': None}
+CHOSEN = {
+    'nds': INTERVAL,
+    'mean_ap': INTERVAL,
+    'mean_active_experts': 1.25,
+    'mean_cost': 0.9,
+    'shares': {'fused': 0.75, 'lidar': 0.25},
+}
 RUNS = {
     'runs': 9,
     'score': 0.8,
@@ -85,6 +110,48 @@ FILES = {
             }
         },
     },
+    'ablation': {
+        'profile': 'tiny',
+        'scenes': 9,
+        'plan': {'first_frames': 800, 'frames': 400, 'train_scenes': 20},
+        'rows': [
+            {**ABLATION_ROW, 'name': 'reference', 'difference': None, 'goal': '', 'met': None, 'kept': None},
+            {**ABLATION_ROW, 'name': 'dense attention', 'attention_macs': 4e6, 'kept': INTERVAL},
+        ],
+        'routers': {'night': ROUTER},
+        **ROUTER,
+        'routing_share': 0.0123,
+        'mean_active_experts': None,
+        'memory_bytes_ratio': 0.0212,
+        'memory_gain': {'min_ade': {**INTERVAL, 'best': 'query queue'}},
+    },
+    'experts': {
+        'split': 'world_val',
+        'scenes': 3,
+        'scores': {'fused': {'night': 0.5, 'fog': 0.25}, 'lidar': {'night': 0.125}},
+        'costs': {'fused': 1.0, 'lidar': 0.375},
+        'intervals': {'fused': {'night': [0.4, 0.6], 'fog': [None, None]}, 'lidar': {'night': [0.1, 0.2]}},
+        'whole': {'fused': {'nds': INTERVAL}, 'lidar': {'nds': INTERVAL}},
+        'scenes_of': {'night': 2, 'fog': 1},
+    },
+    'experts_dispatch': {
+        'split': 'world_test',
+        'scenes': 4,
+        'rows': [
+            {**CHOSEN, 'name': 'dispatcher'},
+            {**CHOSEN, 'name': 'always fused', 'dispatcher_above': {'value': 0.01, 'low': -0.01, 'high': 0.02}},
+        ],
+    },
+    'sensor_loss_lidar': {
+        'sensor': 'lidar',
+        'after_s': 3.0,
+        'scenes': 4,
+        'keyframes': 56,
+        **{name: {'nds': INTERVAL} for name in ('lost', 'without', 'intact')},
+        'lost_above_without': {'value': 0.02, 'low': 0.01, 'high': 0.03},
+        'frames_late': 0,
+        'valid_share': 1.0,
+    },
     'bench_world': {'frame': {'name': 'a frame', 'ms_min': 4.0, 'ms_median': 5.0}, 'stages': []},
 }
 FOUND = {
@@ -98,6 +165,22 @@ FOUND = {
     'realism': ('1.10 (0.90..1.30)', 'met'),
     'world_test': ('c0ffee', 'merge 11', '31.500', '24.250', '| car | 900 | 800 |'),
     'real_frames': ('| city/7 | yes | 6 | 4 | 3 / 2 |', '0.75 / 0.50', 'precision |  |  |  | - |'),
+    'ablation': (
+        'after 800 frames of 20 scenes and learn from 400 more; one seed.',
+        '| attention | dense attention | 0.400 (0.300..0.500) | 0.500 (0.400..0.600) |',
+        'keeps: missed |',
+        '| attention MACs, share of dense | 0.250 |',
+        '| less min ade than the best other memory (query queue) | 0.500 (0.400..0.600) |',
+        '| night | 0.990 | 0.050 | 1.000 | - |',
+    ),
+    'experts': (
+        'world_val, 3 scenes:',
+        '| time of the network |  | 1.00 | 0.38 |',
+        '| night | 2 | **0.500 (0.400..0.600)** | 0.125 (0.100..0.200) |',
+        '| fog | 1 | **0.250** | - |',
+        '| 1.25 | 0.90 | 0.010 (-0.010..0.020) | fused 75 %, lidar 25 % |',
+    ),
+    'sensor_loss': ('| lidar | 3 s | 4 | 56 | 0.500', '0.020 (0.010..0.030)', '| 0 frames | 100 % |'),
     'bench_world': ('| a frame | 4.00 | 5.00 | 250.0 |',),
 }
 
