@@ -175,11 +175,7 @@ def _cost(name: str, part_of: str, module: Callable[..., Any], inputs: tuple[Any
 def _elementwise_products(model: BevModel) -> dict[str, int]:
     """Multiply-adds that the flop counter does not see, by part."""
     config = model.config
-    queries, neighbours = config.num_cameras * config.num_key_points, len(model.attention.bias)
-    return {
-        'attention': queries * 2 * neighbours * config.channels,
-        'lift': len(config.lift_heights_m) * config.num_cells**2 * config.channels,
-    }
+    return {'lift': len(config.lift_heights_m) * config.num_cells**2 * config.channels}
 
 
 def _with_macs(cost: Cost, more: int) -> Cost:

@@ -70,6 +70,8 @@ class SparseAttention(nn.Module):
         self.register_buffer('near_pj', torch.from_numpy(near), persistent=False)
         self.register_buffer('far_pj', torch.from_numpy(far), persistent=False)
         self.first = max(1, round(FIRST_SHARE * config.num_key_points))
+        projecting, absorbing = (gathering_macs(config, config.num_key_points, absorbs=value) for value in (False, True))
+        self.absorbs = absorbing < projecting
         self.query = nn.Linear(channels, channels)
         self.key_value = nn.Conv2d(channels, 2 * channels, 1)
         self.bias = nn.Parameter(torch.zeros(near.shape[1] + far.shape[1], self.heads))
@@ -78,25 +80,38 @@ class SparseAttention(nn.Module):
 
     def forward(self, fine_nchw: Tensor, coarse_nchw: Tensor, chosen_nk: Tensor) -> Tensor:
         """(n, K, C) features of the key points ``chosen_nk`` (n, K), which are sorted by importance."""
-        fine_rows, coarse_rows = _rows(self.key_value(fine_nchw)), _rows(self.key_value(coarse_nchw))
-        own_rows = _rows(fine_nchw)
+        maps = [fine_nchw, coarse_nchw] if self.absorbs else [self.key_value(fine_nchw), self.key_value(coarse_nchw)]
+        fine_rows, coarse_rows, own_rows = (_rows(values) for values in (*maps, fine_nchw))
         parts = (chosen_nk[:, : self.first], chosen_nk[:, self.first :])
         return torch.cat([self._attend(own_rows, fine_rows, coarse_rows, part) for part in parts if part.shape[1]], dim=1)
 
     def _attend(self, own_npc: Tensor, fine_npc: Tensor, coarse_npc: Tensor, chosen_nk: Tensor) -> Tensor:
         own_nkc = take_rows(own_npc, chosen_nk)
-        near = take_rows(fine_npc, self.near_pj[chosen_nk].flatten(1))
-        far = take_rows(coarse_npc, self.far_pj[chosen_nk].flatten(1))
         num, count, channels = own_nkc.shape
-        around = torch.cat([near.view(num, count, -1, 2 * channels), far.view(num, count, -1, 2 * channels)], dim=2)
-        keys, values = around.chunk(2, dim=3)
-        query = self.query(own_nkc)[:, :, None] * (channels // self.heads) ** -0.5
-        shape = (num, count, -1, self.heads, channels // self.heads)
-        scores = (query * keys).view(shape).sum(-1) + self.bias
-        weights = scores.softmax(dim=2)
-        gathered = (values.view(shape) * weights[..., None]).sum(2).flatten(2)
+        near = take_rows(fine_npc, self.near_pj[chosen_nk].flatten(1)).view(num, count, self.near_pj.shape[1], -1)
+        far = take_rows(coarse_npc, self.far_pj[chosen_nk].flatten(1)).view(num, count, self.far_pj.shape[1], -1)
+        query_nkad = self.query(own_nkc).view(num, count, self.heads, -1) * (channels // self.heads) ** -0.5
+        around_nkjc = torch.cat([near, far], dim=2)
+        gathered = self._raw(query_nkad, around_nkjc) if self.absorbs else self._projected(query_nkad, around_nkjc)
         mixed = own_nkc + self.out(gathered)
         return mixed + self.mlp(mixed)
+
+    def _projected(self, query_nkad: Tensor, around_nkjc: Tensor) -> Tensor:
+        """What the heads gather from keys and values."""
+        keys, values = (part.reshape(*part.shape[:3], self.heads, -1).transpose(2, 3) for part in around_nkjc.chunk(2, dim=3))
+        scores_nkaj = (keys @ query_nkad[..., None])[..., 0] + self.bias.T
+        return (scores_nkaj.softmax(dim=3)[:, :, :, None] @ values).flatten(2)
+
+    def _raw(self, query_nkad: Tensor, around_nkjc: Tensor) -> Tensor:
+        """The same from features that are no keys and values yet: the query goes through the keys' matrix, and the weighted sum
+        through that of the values, so that few key points do not pay for all blocks."""
+        num, count, channels = around_nkjc.shape[0], around_nkjc.shape[1], around_nkjc.shape[3]
+        to_keys, to_values = self.key_value.weight.view(2, self.heads, -1, channels).unbind(0)
+        asked = (query_nkad.flatten(0, 1).transpose(0, 1) @ to_keys).transpose(0, 1).view(num, count, self.heads, channels)
+        weights_nkaj = (asked @ around_nkjc.transpose(2, 3) + self.bias.T).softmax(dim=3)
+        summed = (weights_nkaj @ around_nkjc).flatten(0, 1).transpose(0, 1) @ to_values.transpose(1, 2)
+        biased = summed.transpose(0, 1).reshape(num, count, channels)
+        return biased if self.key_value.bias is None else biased + self.key_value.bias[channels:]
 
 
 def take_rows(rows_npc: Tensor, index_nk: Tensor) -> Tensor:
@@ -138,14 +153,20 @@ def _rows(maps_nchw: Tensor) -> Tensor:
     return maps_nchw.flatten(2).transpose(1, 2)
 
 
-def attention_macs(config: ModelConfig, num_key_points: int) -> int:
-    """Multiply-adds of the attention of one frame with so many key points an image: projections, scores, sums, MLP."""
+def gathering_macs(config: ModelConfig, num_key_points: int, *, absorbs: bool) -> int:
+    """Multiply-adds of one image until its key points have gathered: projections, scores and sums."""
     channels, blocks = config.channels, config.num_blocks
     near, far = neighbour_tables(*config.block_shape)
     neighbours = near.shape[1] + far.shape[1]
-    maps = 2 * channels * channels * (blocks + blocks // 4)
-    queries = num_key_points * (2 * channels * channels + 2 * neighbours * channels + 4 * channels * channels)
-    return config.num_cameras * (maps + queries)
+    if absorbs:
+        return num_key_points * (3 * channels**2 + 2 * neighbours * channels * config.attention_heads)
+    return 2 * channels**2 * (blocks + blocks // 4) + num_key_points * (channels**2 + 2 * neighbours * channels)
+
+
+def attention_macs(config: ModelConfig, num_key_points: int) -> int:
+    """Multiply-adds of the attention of one frame with so many key points an image, in the cheaper of its two ways."""
+    cheaper = min(gathering_macs(config, num_key_points, absorbs=absorbs) for absorbs in (True, False))
+    return config.num_cameras * (cheaper + num_key_points * 5 * config.channels**2)
 
 
 def scorer_macs(config: ModelConfig) -> int:
