@@ -7,6 +7,7 @@ import argparse
 from moe_bev_ros.commands import (
     evaluate_ablation,
     evaluate_drive,
+    evaluate_experts,
     evaluate_explanation,
     evaluate_frames,
     evaluate_perception,
@@ -17,6 +18,7 @@ from moe_bev_ros.commands import (
 EVALUATIONS = {
     'ablation': (evaluate_ablation, 'what each mechanism of the network is worth, by training and judging it without'),
     'drive': (evaluate_drive, "closed loop over a suite of worlds, scored with nuPlan's metrics"),
+    'experts': (evaluate_experts, 'what each choice of frame experts can do where, the dispatcher, and the loss of a sensor'),
     'explanation': (evaluate_explanation, 'a picture of what in the images of a frame made the network see its objects'),
     'frames': (evaluate_frames, 'recall of an engine on folders of recorded frames, and its times'),
     'perception': (evaluate_perception, "an engine and the tracker on a nuScenes tree, by nuScenes' own evaluators"),
