@@ -5,6 +5,10 @@ odometry it lives in base_link, and velocities are then relative to the vehicle.
 assignment by scipy's Hungarian method, gated by Mahalanobis distance and by what a class can become (as in SORT,
 Bewley et al. 2016, and AB3DMOT, Weng et al. 2020). All tracks are computed at once.
 
+A velocity that the engine measured, with its covariance, is believed at once: a track begins with it, and what is published is
+the mean of it and of what the positions say, weighed by how sure each is. It does not enter the filter: an engine errs alike
+from frame to frame, and ten of its velocities tell hardly more than one. Without one, positions have to prove motion.
+
 What an engine remembers though it is out of sight bears no track: it keeps one that was seen from being forgotten.
 
 Letters: n detections, k tracks, t future steps.
@@ -20,10 +24,11 @@ from scipy.optimize import linear_sum_assignment
 
 from moe_bev_ros.core.frame import EgoMotion
 from moe_bev_ros.core.objects import Detections, Label, TrackedObject
-from moe_bev_ros.core.se3 import Array, inverse, yaw_of
+from moe_bev_ros.core.se3 import Array, inverse
 from moe_bev_ros.perception.class_motion import KIND_COST, KINDS, MOTIONS
 from moe_bev_ros.perception.motion_proof import TYPICAL_OF, empty_history, really_moves, remembered, typical_box
 from moe_bev_ros.perception.track_forecasts import forecasts_of
+from moe_bev_ros.perception.track_measurements import LABELS, Measurements, measurements_of, moved_boxes
 
 Ints = NDArray[np.int64]
 
@@ -33,6 +38,7 @@ STAND_STILL_SIGMAS = 1.5
 COASTING_PROOFS = 5
 MAX_JUMP_M = 2.0
 HIDDEN_POSITION_M = 1.0  # deviation of the position of what is out of sight
+MOVING_MPS = 0.2  # of a measured velocity; what is slower stands
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ class _Tracks:
     state_k4: Array = field(default_factory=lambda: np.zeros((0, 4)))
     covariance_k44: Array = field(default_factory=lambda: np.zeros((0, 4, 4)))
     box_k5: Array = field(default_factory=lambda: np.zeros((0, 5)))
+    told_k2: Array = field(default_factory=lambda: np.zeros((0, 2)))  # velocity with this frame's measured one; NaN: none
     birth_k2: Array = field(default_factory=lambda: np.zeros((0, 2)))
     rest_k5: Array = field(default_factory=lambda: np.zeros((0, 5)))
     history_kh6: Array = field(default_factory=lambda: empty_history(0))
@@ -89,11 +96,9 @@ class _Tracks:
         return _Tracks(*(np.concatenate([a, b]) for a, b in zip(vars(self).values(), vars(other).values())))
 
 
-_LABELS = tuple(Label)
-_LABEL_INDEX = {int(label): index for index, label in enumerate(_LABELS)}
-_KIND_OF_LABEL = np.array([KINDS[id(MOTIONS[label])] for label in _LABELS])
+_KIND_OF_LABEL = np.array([KINDS[id(MOTIONS[label])] for label in LABELS])
 _ACCELERATION, _INITIAL_SPEED, _POSITION, _GATE_M, _MAX_SPEED, _PROOF_M, _WAY_M = (
-    np.array([getattr(MOTIONS[label], name) for label in _LABELS])
+    np.array([getattr(MOTIONS[label], name) for label in LABELS])
     for name in ('acceleration', 'initial_speed', 'position', 'gate_m', 'max_speed', 'proof_m', 'way_m')
 )
 
@@ -128,17 +133,14 @@ class Tracker:
         elapsed_s = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) / 1e9
         self._stamp_ns, self._ego = stamp_ns, ego
         fixed_se3_base_link = np.eye(4) if ego is None else ego.odom_se3_base_link
-        measured_n7 = _moved(detections.boxes_n7.astype(float), fixed_se3_base_link)
-        label_n = np.array([_LABEL_INDEX[int(label)] for label in detections.labels_n], np.int64)
-        seen, hidden = np.flatnonzero(~detections.is_hidden_n), np.flatnonzero(detections.is_hidden_n)
+        found = measurements_of(detections, None if ego is None else ego.odom_se3_base_link)
+        seen, hidden = found.take(~detections.is_hidden_n), found.take(detections.is_hidden_n)
         self._predict(elapsed_s)
-        track_of_s = self._assign(measured_n7[seen], label_n[seen])
-        self._correct(measured_n7[seen], label_n[seen], detections.scores_n[seen], track_of_s)
-        self._tracks.source[track_of_s[track_of_s >= 0]] = seen[track_of_s >= 0]
-        self._remind(measured_n7, label_n, detections.scores_n, hidden)
+        track_of_s = self._assign(seen)
+        self._correct(seen.take(track_of_s >= 0), track_of_s[track_of_s >= 0])
+        self._remind(hidden)
         self._bury()
-        new = seen[track_of_s < 0]
-        self._bear(measured_n7[new], label_n[new], detections.scores_n[new], new)
+        self._bear(seen.take(track_of_s < 0))
         return self._objects(inverse(fixed_se3_base_link), detections)
 
     def _fixed_frame_broke(self, stamp_ns: int, ego: EgoMotion | None) -> bool:
@@ -172,15 +174,16 @@ class Tracker:
         tracks.missed += 1
         tracks.alone += 1
         tracks.source[:] = -1
+        tracks.told_k2[:] = np.nan
 
-    def _assign(self, measured_n7: Array, label_n: Ints, *, only_missed: bool = False) -> Ints:
+    def _assign(self, found: Measurements, *, only_missed: bool = False) -> Ints:
         """Index of the track that each detection continues, or -1; if asked, only of those not seen in this frame."""
-        track_of_n = np.full(len(label_n), -1, np.int64)
+        label_n, track_of_n = found.label_n, np.full(len(found), -1, np.int64)
         tracks = self._tracks
-        if not len(tracks) or not len(label_n):
+        if not len(tracks) or not len(found):
             return track_of_n
         label_k = tracks.votes_kl.argmax(axis=1)
-        offset_kn2 = measured_n7[None, :, :2] - tracks.state_k4[:, None, :2]
+        offset_kn2 = found.box_n7[None, :, :2] - tracks.state_k4[:, None, :2]
         gate_kn = np.maximum(_GATE_M[label_k][:, None], _GATE_M[label_n][None, :])
         # Few pairs are near each other: the costly distance is computed for those alone.
         is_free_k = tracks.missed > 0 if only_missed else np.ones(len(tracks), bool)
@@ -196,31 +199,33 @@ class Tracker:
         track_of_n[columns[is_match]] = rows[is_match]
         return track_of_n
 
-    def _correct(self, measured_n7: Array, label_n: Ints, score_n: NDArray[np.float32], track_of_n: Ints) -> None:
-        is_old_n = track_of_n >= 0
-        k, measured_m7, label_m = track_of_n[is_old_n], measured_n7[is_old_n], label_n[is_old_n]
+    def _correct(self, found: Measurements, k: Ints) -> None:
+        """Take the measurement of each of the tracks ``k``."""
         if not len(k):
             return
-        tracks = self._tracks
-        self._filter(k, measured_m7[:, :2], _POSITION[label_m])
+        tracks, tells = self._tracks, found.tells_velocity_n
+        self._filter(k, found.box_n7[:, :2], _POSITION[found.label_n])
+        told, sure = k[tells], found.take(tells)
+        tracks.told_k2[told] = sure.mean_velocity(tracks.state_k4[told, 2:], tracks.covariance_k44[told, 2:, 2:])
         tracks.votes_kl[k] *= 0.9
-        tracks.votes_kl[k, label_m] += score_n[is_old_n]
-        tracks.score[k] += 0.3 * (score_n[is_old_n] - tracks.score[k])
+        tracks.votes_kl[k, found.label_n] += found.score_n
+        tracks.score[k] += 0.3 * (found.score_n - tracks.score[k])
         tracks.hits[k] += 1
         tracks.missed[k] = tracks.alone[k] = 0
         tracks.hint[k] = 0.0
-        tracks.history_kh6[k] = remembered(tracks.history_kh6[k], (self._stamp_ns or 0) / 1e9, measured_m7[:, [0, 1, 3, 4, 6]])
-        self._smooth_boxes(k, measured_m7)
-        self._judge_motion(k)
+        tracks.source[k] = found.index_n
+        tracks.history_kh6[k] = remembered(tracks.history_kh6[k], (self._stamp_ns or 0) / 1e9, found.footprint_n5)
+        self._smooth_boxes(k, found.box_n7)
+        self._judge_motion(k, tells)
 
-    def _remind(self, measured_n7: Array, label_n: Ints, score_n: NDArray[np.float32], hidden: Ints) -> None:
+    def _remind(self, hidden: Measurements) -> None:
         """What the engine says to be there out of sight moves and keeps the tracks that were not seen."""
-        track_of_h = self._assign(measured_n7[hidden], label_n[hidden], only_missed=True)
-        k, hidden = track_of_h[track_of_h >= 0], hidden[track_of_h >= 0]
-        self._filter(k, measured_n7[hidden, :2], np.full(len(k), HIDDEN_POSITION_M))
+        track_of_h = self._assign(hidden, only_missed=True)
+        k, hidden = track_of_h[track_of_h >= 0], hidden.take(track_of_h >= 0)
+        self._filter(k, hidden.box_n7[:, :2], np.full(len(k), HIDDEN_POSITION_M))
         self._tracks.alone[k] = 0
-        self._tracks.hint[k] = score_n[hidden]
-        self._tracks.source[k] = hidden
+        self._tracks.hint[k] = hidden.score_n
+        self._tracks.source[k] = hidden.index_n
 
     def _filter(self, k: Ints, xy_m2: Array, deviation_m: Array) -> None:
         """Kalman's correction of tracks ``k`` by measured positions."""
@@ -250,37 +255,38 @@ class Tracker:
 
     def _bury(self) -> None:
         tracks = self._tracks
-        is_unknown_k = np.array(_LABELS)[tracks.votes_kl.argmax(axis=1)] == Label.UNKNOWN
+        is_unknown_k = np.array(LABELS)[tracks.votes_kl.argmax(axis=1)] == Label.UNKNOWN
         allowed_k = np.where(is_unknown_k, self.config.max_missed_unknown, self.config.max_missed)
         # Nothing is remembered for longer than it was seen: three views of a passing car are no car that stands there.
         allowed_k = np.minimum(allowed_k, tracks.hits)
         allowed_k = np.where(tracks.hits >= self.config.confirm_hits, allowed_k, 0)
         self._tracks = tracks.take(tracks.alone <= allowed_k)
 
-    def _bear(self, measured_n7: Array, label_n: Ints, score_n: NDArray[np.float32], source_n: Ints) -> None:
-        num = len(label_n)
+    def _bear(self, found: Measurements) -> None:
+        num, label_n = len(found), found.label_n
         covariance_n44 = np.zeros((num, 4, 4))
         covariance_n44[:, [0, 1], [0, 1]] = _POSITION[label_n][:, None] ** 2
         covariance_n44[:, [2, 3], [2, 3]] = _INITIAL_SPEED[label_n][:, None] ** 2
-        votes_nl = np.zeros((num, len(_LABELS)))
-        votes_nl[np.arange(num), label_n] = score_n
+        votes_nl = np.zeros((num, len(LABELS)))
+        votes_nl[np.arange(num), label_n] = found.score_n
         born = _Tracks(
             track_id=np.arange(self._next_id, self._next_id + num),
-            state_k4=np.column_stack([measured_n7[:, :2], np.zeros((num, 2))]),
-            covariance_k44=covariance_n44,
-            box_k5=measured_n7[:, 2:].copy(),
-            birth_k2=measured_n7[:, :2].copy(),
-            rest_k5=measured_n7[:, [0, 1, 3, 4, 6]],
-            history_kh6=remembered(empty_history(num), (self._stamp_ns or 0) / 1e9, measured_n7[:, [0, 1, 3, 4, 6]]),
-            proofs=np.zeros(num, np.int64),
+            state_k4=found.state_n4,
+            covariance_k44=np.where(found.tells_velocity_n[:, None, None], found.noise_n44, covariance_n44),
+            box_k5=found.box_n7[:, 2:].copy(),
+            told_k2=np.where(found.tells_velocity_n[:, None], found.velocity_n2, np.nan),
+            birth_k2=found.box_n7[:, :2].copy(),
+            rest_k5=found.footprint_n5,
+            history_kh6=remembered(empty_history(num), (self._stamp_ns or 0) / 1e9, found.footprint_n5),
+            proofs=(found.tells_velocity_n & _measured_to_move(found.state_n4[:, 2:], label_n)).astype(np.int64),
             votes_kl=votes_nl,
-            score=score_n.astype(float),
+            score=found.score_n.astype(float),
             age=np.ones(num, np.int64),
             hits=np.ones(num, np.int64),
             missed=np.zeros(num, np.int64),
             alone=np.zeros(num, np.int64),
             hint=np.zeros(num),
-            source=source_n,
+            source=found.index_n,
         )
         self._next_id += num
         self._tracks = self._tracks.joined(born)
@@ -299,7 +305,7 @@ class Tracker:
         turn_k = (resting_k7[:, 6] - moving_k7[:, 6] + np.pi / 2) % np.pi - np.pi / 2
         resting_k7[:, 6] = moving_k7[:, 6] + turn_k
         box_k7 = np.where(self._moves()[:, None], moving_k7, resting_k7)
-        box_k7 = _moved(box_k7, base_link_se3_fixed).astype(np.float32)
+        box_k7 = moved_boxes(box_k7, base_link_se3_fixed).astype(np.float32)
         velocity_k2 = (self._believed_velocity() @ rotation_22.T).astype(np.float32)
         forecasts_k = forecasts_of(tracks.source, detections, box_k7, velocity_k2)
         label_k = tracks.votes_kl.argmax(axis=1)
@@ -308,7 +314,7 @@ class Tracker:
         return tuple(
             TrackedObject(
                 track_id=int(tracks.track_id[k]),
-                label=_LABELS[label_k[k]],
+                label=LABELS[label_k[k]],
                 score=float(score_k[k]),
                 box_7=box_k7[k],
                 velocity_2=velocity_k2[k],
@@ -320,8 +326,12 @@ class Tracker:
             for k in range(len(tracks))
         )
 
-    def _judge_motion(self, k: Ints) -> None:
-        """Decide which of the tracks that were just seen move; the others keep what was decided when they were last seen."""
+    def _judge_motion(self, k: Ints, tells_m: NDArray[np.bool_]) -> None:
+        """Decide which of the tracks that were just seen move; the others keep what was decided when they were last seen.
+
+        Args:
+            tells_m: whose velocity was measured.
+        """
         tracks = self._tracks
         velocity_m2 = tracks.state_k4[k, 2:]
         deviation_m = np.sqrt(tracks.covariance_k44[k][:, [2, 3], [2, 3]].mean(axis=1))
@@ -331,6 +341,7 @@ class Tracker:
         is_moving_m &= speed_m <= _MAX_SPEED[label_m]
         is_moving_m &= np.linalg.norm(tracks.state_k4[k, :2] - tracks.birth_k2[k], axis=1) >= _PROOF_M[label_m]
         is_moving_m &= really_moves(tracks.history_kh6[k], velocity_m2, _WAY_M[label_m])
+        is_moving_m = np.where(tells_m, _measured_to_move(tracks.told_k2[k], label_m), is_moving_m)
         tracks.proofs[k] = np.where(is_moving_m, tracks.proofs[k] + 1, 0)
 
     def _moves(self) -> NDArray[np.bool_]:
@@ -339,12 +350,12 @@ class Tracker:
 
     def _believed_velocity(self) -> Array:
         """(K, 2) velocity in the fixed frame; 0 where there is no proof that it moves."""
-        return np.where(self._moves()[:, None], self._tracks.state_k4[:, 2:], 0.0)
+        tracks = self._tracks
+        velocity_k2 = np.where(np.isnan(tracks.told_k2), tracks.state_k4[:, 2:], tracks.told_k2)
+        return np.where(self._moves()[:, None], velocity_k2, 0.0)
 
 
-def _moved(boxes_n7: Array, a_se3_b: Array) -> Array:
-    """Boxes in frame b, given in frame a; frames differ by a motion that keeps boxes upright."""
-    result = boxes_n7.copy()
-    result[:, :3] = boxes_n7[:, :3] @ a_se3_b[:3, :3].T + a_se3_b[:3, 3]
-    result[:, 6] = (boxes_n7[:, 6] + yaw_of(a_se3_b) + np.pi) % (2 * np.pi) - np.pi
-    return result
+def _measured_to_move(velocity_n2: Array, label_n: Ints) -> NDArray[np.bool_]:
+    """Which measured velocities are those of something that moves, and that a class can have."""
+    speed_n = np.hypot(velocity_n2[:, 0], velocity_n2[:, 1])
+    return np.asarray((speed_n > MOVING_MPS) & (speed_n <= _MAX_SPEED[label_n]))

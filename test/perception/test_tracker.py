@@ -250,3 +250,59 @@ def test_a_track_takes_over_the_futures_of_its_detection():
     assert len(person.forecasts) == 3
     unseen, *_ = tracker.update(seen(), 7 * STEP_NS, ego(7))
     assert len(unseen.forecasts) == 1
+
+
+def told(label, x, y, velocity, sigma_mps=0.2, yaw=0.0):
+    """One detection with a measured velocity (in base_link's axes)."""
+    covariance = np.diag([0.2, 0.2, sigma_mps, sigma_mps]).astype(np.float32) ** 2
+    velocities = np.array([velocity], np.float32)
+    return replace(seen((label, x, y, yaw)), velocities_n2=velocities, covariances_n44=covariance[None])
+
+
+def test_a_track_begins_with_the_measured_velocity_in_the_axes_of_base_link():
+    tracker, turned = Tracker(), ego(1, x=100.0, yaw=1.0)
+    (car,) = tracker.update(told(Label.CAR, 20, 0, (5.0, -2.0)), STEP_NS, turned)
+    np.testing.assert_allclose(car.velocity_2, [5.0, -2.0], atol=1e-5)
+    np.testing.assert_allclose(car.forecasts[0].positions_t2[-1], car.box_7[:2] + 3.0 * car.velocity_2, atol=1e-4)
+    assert car.covariance_44[2, 2] < 0.1
+
+
+def test_a_sure_velocity_tells_of_braking_before_the_positions_do():
+    slow = {}
+    for name, velocity in (('told', 1.0), ('not told', np.nan)):
+        tracker = Tracker()
+        follow(tracker, Label.CAR, lambda t: (20 + 10 * t, 0, 0), 20, ego)
+        (car,) = tracker.update(told(Label.CAR, 40.6, 0, (velocity, 0.0)), 21 * STEP_NS, ego(21))
+        slow[name] = car.velocity_2[0]
+    assert slow['told'] < 2.0
+    assert slow['not told'] > 6.0
+
+
+def test_an_unsure_velocity_gives_way_to_the_positions_however_often_it_is_told():
+    tracker = Tracker()
+    for frame in range(1, 31):
+        (car,) = tracker.update(told(Label.CAR, 20 + 0.6 * frame, 0, (0.0, 0.0), 5.0), frame * STEP_NS, ego(frame))
+    assert car.velocity_2[0] == pytest.approx(6.0, abs=0.4)
+
+
+@pytest.mark.parametrize(('label', 'speed'), [(Label.CAR, 0.15), (Label.PEDESTRIAN, 9.0), (Label.UNKNOWN, 16.0)])
+def test_what_is_told_to_be_slower_than_what_moves_or_faster_than_its_class_stands(label, speed):
+    (item,) = Tracker().update(told(label, 20, 0, (0.0, speed)), STEP_NS, ego(1))
+    np.testing.assert_array_equal(item.velocity_2, 0)
+
+
+@pytest.mark.parametrize('lacks', ['odometry', 'velocity', 'covariance'])
+def test_a_velocity_that_says_nothing_is_not_believed(lacks):
+    found = told(Label.CAR, 20, 0, (5.0, np.nan if lacks == 'velocity' else 0.0), np.inf if lacks == 'covariance' else 0.2)
+    (car,) = Tracker().update(found, STEP_NS, None if lacks == 'odometry' else ego(1))
+    np.testing.assert_array_equal(car.velocity_2, 0)
+
+
+def test_what_was_told_to_move_goes_on_out_of_sight():
+    tracker = Tracker()
+    for frame in range(1, 7):
+        tracker.update(told(Label.CAR, 20 + 0.6 * frame, 0, (6.0, 0.0)), frame * STEP_NS, ego(frame))
+    for frame in range(7, 12):
+        (car,) = tracker.update(seen(), frame * STEP_NS, ego(frame))
+    np.testing.assert_allclose(car.box_7[:2], [20 + 0.6 * 11, 0], atol=0.4)
+    np.testing.assert_allclose(car.velocity_2, [6, 0], atol=0.3)
