@@ -2,9 +2,10 @@
 
 The devkit matches predictions with the truth sample by sample: which other samples are in the set does not change what is
 matched. So the matches are made once, from the boxes that DetectionEval has filtered; the score of a choice of scenes (a scene
-may count several times) follows from cumulative sums over the chosen predictions in falling score. What is between these two,
-that is, the interpolation in ``accumulate``, is done here as there, and ``calc_ap``, ``calc_tp`` and DetectionMetrics are the
-devkit's own. On the whole set the result is DetectionEval's, as a test shows.
+may count several times) follows from cumulative sums over the chosen predictions in falling score. What is between these two
+is done twice: in `DetectionTable.metrics` with the interpolation in ``accumulate`` as there, and the devkit's own ``calc_ap``,
+``calc_tp`` and DetectionMetrics; and in `DetectionTable.figures` by a kernel, for the thousands of draws of an interval. Tests
+show that both are equal, and that the result of the whole set is DetectionEval's.
 
 Letters: n predictions of a class, g true boxes, m matched predictions, d matching distances, s scenes.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from numpy.typing import NDArray
 
 from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.evaluation.detection import ERRORS
+from moe_bev_ros.evaluation.score_kernels import class_scores
 
 Ints = NDArray[np.int64]
 RECALLS = np.linspace(0, 1, 101)  # as DetectionMetricData
@@ -41,6 +44,16 @@ class ClassMatches:
     is_hit_dn: NDArray[np.bool_]
     errors_em: Array
     num_truth_s: Ints
+
+    @cached_property
+    def hits_dm(self) -> tuple[Ints, ...]:
+        """For each distance which predictions are hits."""
+        return tuple(np.flatnonzero(is_hit_n) for is_hit_n in self.is_hit_dn)
+
+    @cached_property
+    def errors_me(self) -> Array:
+        """The errors hit by hit in memory."""
+        return np.ascontiguousarray(self.errors_em.T)
 
 
 @dataclass(frozen=True)
@@ -95,10 +108,25 @@ class DetectionTable:
 
     def figures(self, times_s: Ints | None = None, *, absent_count: bool = True) -> Array:
         """(2,) NDS and mean AP of a choice of scenes; NaN where nothing is annotated."""
-        metrics = self.metrics(times_s, absent_count=absent_count)
-        if not metrics.mean_dist_aps:
+        times_s = np.ones(self.num_scenes, np.int64) if times_s is None else times_s
+        config, aps = self.config, []
+        errors: dict[str, list[float]] = {error: [] for error in ERRORS}
+        recalls_k, at_errors = RECALLS[round(100 * config.min_recall) + 1 :], config.dist_ths.index(config.dist_th_tp)
+        for name, matches in self.classes.items():
+            num_truth = int(matches.num_truth_s @ times_s)
+            if num_truth or (absent_count and not matches.num_truth_s.any()):
+                walked = (matches.scene_n, matches.scores_n, matches.hits_dm, at_errors, matches.errors_me)
+                aps_d, errors_e = class_scores(times_s, num_truth, *walked, recalls_k, config.min_precision)
+                aps.append(sum(aps_d) / len(aps_d))
+                for error, value in zip(ERRORS, errors_e):
+                    if error not in NO_ERROR.get(name, ()):
+                        errors[error].append(value)
+        if not aps:
             return np.full(2, np.nan)
-        return np.array([metrics.nd_score, metrics.mean_ap])
+        scores = [max(0.0, 1.0 - sum(values) / len(values)) for values in errors.values() if values]
+        mean_ap = sum(aps) / len(aps)
+        nds = (config.mean_ap_weight * mean_ap + sum(scores)) / (config.mean_ap_weight + len(ERRORS))
+        return np.array([nds, mean_ap])
 
 
 def detection_table(

@@ -11,9 +11,9 @@ from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.evaluation.closed_loop import RunRecord
 from moe_bev_ros.evaluation.drive_runs import DrivenSuite
 from moe_bev_ros.evaluation.drive_scores import LEAST_PROGRESS, progress_share, total_score
+from moe_bev_ros.evaluation.strata import percentile_range
 
 RESAMPLES = 2000
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,11 @@ def _mean(values_n: Array) -> float:
 
 
 def interval(values_n: Array) -> tuple[float, float]:
-    """Bootstrap interval of the mean over runs; the same values give the same interval."""
+    """95 % bootstrap interval of the mean over runs; the same values give the same interval."""
     rng = np.random.default_rng(0)
     means = rng.choice(values_n, (RESAMPLES, len(values_n))).mean(axis=1)
-    low, high = np.quantile(means, (0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2))
-    return round(float(low), 4), round(float(high), 4)
+    low, high = percentile_range(means)
+    return round(low, 4), round(high, 4)
 
 
 def table(figures: dict[str, Any]) -> str:

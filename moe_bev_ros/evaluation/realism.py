@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from moe_bev_ros.core.objects import Label
 from moe_bev_ros.core.se3 import transform_points
 from moe_bev_ros.evaluation.realism_sweeps import SensorSweep, twin_ground_points, twin_points, unblocked
+from moe_bev_ros.evaluation.strata import percentile_range
 
 GROWN_M = 0.1
 FOOT_M = 0.2  # the lowest part of a box is not counted: it may hold ground
@@ -170,10 +171,10 @@ def _ratio(key: tuple[str, Label, float], boxes: Sequence[ObjectCount], rng: np.
     sums_k3 = np.array(list(objects.values()))
     recorded, blocked, alone = sums_k3.sum(axis=0)
     drawn_d3 = sums_k3[rng.integers(len(sums_k3), size=(NUM_DRAWS, len(sums_k3)))].sum(axis=1)
-    low, high = np.percentile(drawn_d3[:, 1] / np.maximum(drawn_d3[:, 0], 1.0), (2.5, 97.5))
+    low, high = percentile_range(drawn_d3[:, 1] / np.maximum(drawn_d3[:, 0], 1.0))
     return BinRatio(
         *key, len(boxes), len(objects), int(recorded),
-        float(blocked / recorded), float(low), float(high), float(alone / recorded),
+        float(blocked / recorded), low, high, float(alone / recorded),
     )  # fmt: skip
 
 

@@ -55,7 +55,7 @@ def intervals(figures: Figures, scenes: Sequence[int], num_scenes: int, resample
             spread = np.zeros(num_scenes, np.int64)
             spread[chosen] = times
             drawn_rf[row] = figures(spread)
-    ranges = [_range(drawn_rf[:, f]) for f in range(len(values_f))]
+    ranges = [percentile_range(drawn_rf[:, f]) for f in range(len(values_f))]
     return tuple(Interval(float(value), *pair) for value, pair in zip(values_f, ranges))
 
 
@@ -101,17 +101,18 @@ def groups(traits: Sequence[dict[str, str]]) -> dict[str, dict[str, list[int]]]:
     return result
 
 
+def percentile_range(drawn_r: Array) -> tuple[float, float]:
+    """The 2.5 to 97.5 % range of the draws in which a figure is defined; NaN where it is in none."""
+    known_r = drawn_r[np.isfinite(drawn_r)]
+    if not len(known_r):
+        return float('nan'), float('nan')
+    low, high = np.percentile(known_r, RANGE_PERCENT)
+    return float(low), float(high)
+
+
 def _of(sums_b2: Array, distance_bin: int | None) -> Array:
     return sums_b2.sum(axis=0) if distance_bin is None else sums_b2[distance_bin]
 
 
 def _draws(num: int, resamples: int) -> NDArray[np.int64]:
     return np.random.default_rng(SEED).multinomial(num, np.full(num, 1.0 / num), size=resamples)
-
-
-def _range(drawn_r: Array) -> tuple[float, float]:
-    known_r = drawn_r[np.isfinite(drawn_r)]
-    if not len(known_r):
-        return float('nan'), float('nan')
-    low, high = np.percentile(known_r, RANGE_PERCENT)
-    return float(low), float(high)

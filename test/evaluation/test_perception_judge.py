@@ -72,7 +72,9 @@ def test_the_table_gives_the_devkits_own_score(shifted, perfect):
 
 
 def spoiled(keyframe, rng):
-    boxes, labels, scores, velocities = (np.concatenate([values] * 2) for values in vars(keyframe.detections).values())
+    found = keyframe.detections
+    given = (found.boxes_n7, found.labels_n, found.scores_n, found.velocities_n2)
+    boxes, labels, scores, velocities = (np.concatenate([values] * 2) for values in given)
     boxes[:, :2] += rng.normal(0, 1.0, (len(boxes), 2))
     boxes[:, 6] += rng.normal(0, 0.5, len(boxes))
     scores = rng.integers(1, 6, len(scores)).astype(np.float32) / 6  # with ties
@@ -89,6 +91,21 @@ def noisy(tree):
 def test_noisy_scores_and_places_give_the_devkits_own_score(noisy):
     assert 0.1 < noisy.summary['nds'] < 0.9
     np.testing.assert_allclose(noisy.table.figures(), (noisy.summary['nds'], noisy.summary['mean_ap']), atol=1e-12)
+
+
+@pytest.mark.parametrize('absent_count', [True, False])
+@pytest.mark.parametrize('without', [(), (Label.BUS, Label.TRAFFIC_CONE)])
+def test_the_quick_score_of_a_draw_is_the_devkits_arithmetic(noisy, shifted, absent_count, without):
+    rng = np.random.default_rng(7)
+    for table in (noisy.table, shifted.published.table, shifted.detections.distance_tables[0], noisy.table.only([1])):
+        absent = {label.name.lower() for label in without}
+        none = np.zeros(table.num_scenes, np.int64)
+        classes = {n: replace(m, num_truth_s=none) if n in absent else m for n, m in table.classes.items()}
+        table = replace(table, classes=classes)
+        for times in (none + 1, none, *rng.multinomial(3, [1 / table.num_scenes] * table.num_scenes, 20)):
+            slow = table.metrics(times, absent_count=absent_count)
+            expected = (slow.nd_score, slow.mean_ap) if slow.mean_dist_aps else (np.nan, np.nan)
+            np.testing.assert_allclose(table.figures(times, absent_count=absent_count), expected, atol=1e-12)
 
 
 def test_a_scene_that_counts_twice_is_a_set_with_that_scene_twice(noisy):
