@@ -4,11 +4,13 @@ import pytest
 
 pytest.importorskip('nuscenes', reason='the extra "evaluation" is not installed')
 
-from engine.small_network import small_weights
+from engine.small_network import CONFIG
 from evaluation.small_tree import write_tree
 
 from moe_bev_ros.cli import main
 from moe_bev_ros.engine.capability import load_capability
+from moe_bev_ros.model.bev_model import BevModel
+from moe_bev_ros.model.weights_file import save_weights
 
 
 @pytest.fixture(scope='module')
@@ -20,7 +22,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def evaluate(root, tmp_path_factory):
-    weights = small_weights(tmp_path_factory.mktemp('weights'))
+    weights = save_weights(BevModel(CONFIG), CONFIG, tmp_path_factory.mktemp('weights') / 'test.safetensors')  # finds little
 
     def run(*more):
         how = ['--weights', str(weights), '--workers', '1', '--resamples', '5']
