@@ -30,11 +30,11 @@ def draw_experts(config: TrainConfig, conditions: Sequence[str], rng: np.random.
 def draw_dropped(
     config: TrainConfig, experts: tuple[str, ...], batch: int, num_cameras: int, rng: np.random.Generator
 ) -> Dropped:
-    """For each drive. No drive loses its last sensor, and none loses what its experts do not use."""
+    """For each drive. No drive loses its last sensor; the expert of cameras alone has no LiDAR that would tell it depths."""
     dropped: Dropped = []
     both = not {'camera', 'lidar'} & set(experts)
     for chance, one, camera in zip(rng.random(batch), rng.random(batch), rng.integers(num_cameras, size=batch)):
-        no_lidar = both and chance < config.lidar_dropout
+        no_lidar = experts == ('camera',) or (both and chance < config.lidar_dropout)
         no_cameras = both and not no_lidar and chance < config.lidar_dropout + config.camera_dropout
         one_less = experts != ('lidar',) and num_cameras > 1 and one < config.one_camera_dropout
         dropped.append((no_lidar, no_cameras, int(camera) if one_less else -1))
