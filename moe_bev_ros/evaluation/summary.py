@@ -43,6 +43,52 @@ class _NodeSeen:
 
 
 @dataclass
+class EngineLog:
+    """Accumulates what the engine says of each frame; names and shares are those of EngineStatus."""
+
+    name: str = ''
+    frames: int = 0
+    memory_bytes: int = 0
+    experts: Counter[str] = field(default_factory=Counter)
+    warnings: Counter[str] = field(default_factory=Counter)
+    _sparsity: dict[str, list[float]] = field(default_factory=dict)
+    _stage_ms: dict[str, list[float]] = field(default_factory=dict)
+
+    def status(
+        self,
+        name: str,
+        *,
+        experts: Iterable[str],
+        sparsity: Mapping[str, float],
+        stage_ms: Mapping[str, float],
+        memory_bytes: int,
+        warnings: Iterable[str],
+    ) -> None:
+        """An EngineStatus came."""
+        self.name, self.frames = name, self.frames + 1
+        self.memory_bytes = max(self.memory_bytes, memory_bytes)
+        self.experts.update(experts)
+        self.warnings.update(warnings)
+        for values, kept in ((sparsity, self._sparsity), (stage_ms, self._stage_ms)):
+            for key, value in values.items():
+                kept.setdefault(key, []).append(value)
+
+    def summary(self) -> dict[str, Any]:
+        """Ready for JSON: in what share of the frames each expert ran, mean sparsity, and the largest memory."""
+        frames = max(self.frames, 1)
+        return {
+            'name': self.name,
+            'frames': self.frames,
+            'expert_share': {name: round(count / frames, 3) for name, count in self.experts.most_common()},
+            'mean_experts': round(self.experts.total() / frames, 3),
+            'sparsity': {name: round(float(np.mean(values)), 3) for name, values in self._sparsity.items()},
+            'memory_bytes': self.memory_bytes,
+            'stage_ms': {name: percentiles(values) for name, values in self._stage_ms.items()},
+            'warnings': dict(self.warnings.most_common(20)),
+        }
+
+
+@dataclass
 class RunLog:
     """Accumulates what the scorer hears; `summary` may be asked for at any time.
 
@@ -52,6 +98,7 @@ class RunLog:
         end_ns: what comes from the world or answers it after this simulated time does not count; None: everything counts.
         sim_ns: the world's time.
         last_reason: of the last command.
+        sees: whether perception had the sensors that it needs in the last frame.
     """
 
     end_ns: int | None = None
@@ -63,6 +110,8 @@ class RunLog:
     answered: set[tuple[int, int]] = field(default_factory=set)
     num_objects: int = 0
     num_scenes: int = 0
+    sees: bool = False
+    engine: EngineLog = field(default_factory=EngineLog)
     num_commands: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     world: dict[str, float] | None = None
@@ -110,9 +159,10 @@ class RunLog:
             for stage, milliseconds in (*trace.stage_ms().items(), (SENSOR_TO_COMMAND, trace.total_ms)):
                 self._stage_ms.setdefault(stage, []).append(milliseconds)
 
-    def scene(self, num_objects: int) -> None:
+    def scene(self, num_objects: int, *, valid: bool) -> None:
         """An Objects message came."""
         self.num_scenes += 1
+        self.sees = valid
         self.num_objects += num_objects
 
     def counters(self, node: str, values: Mapping[str, str]) -> None:
@@ -154,6 +204,8 @@ class RunLog:
             'frames_overcounted': self.frames_overcounted,
             'objects': self.num_objects,
             'objects_messages': self.num_scenes,
+            'perception_valid_at_end': self.sees,
+            'engine': self.engine.summary(),
             'commands': self.num_commands,
             'command_reasons': dict(self.reasons.most_common(20)),
             'rejected_messages': sum(counter.total for counter in self._rejected.values()),
@@ -196,9 +248,23 @@ def table(summary: Mapping[str, Any]) -> str:
         lines.append(f'world     {summary["distance_m"]:.1f} m driven, {summary["collisions"]} collisions')
     for stage, row in summary['latency_ms'].items():
         lines.append(f'  {stage:<22} p50 {row["p50"]:8.2f}  p99 {row["p99"]:8.2f}  max {row["max"]:8.2f} ms')
+    lines += _engine_lines(summary.get('engine') or {})
     restarted = [f'{node["name"]} ({node["restarts"]})' for node in summary['nodes'] if node['restarts']]
     states = Counter(node['state'] for node in summary['nodes'])
     lines.append(f'nodes     {", ".join(f"{count} {state}" for state, count in states.items())}')
     if restarted:
         lines.append(f'restarts  {", ".join(restarted)}')
     return '\n'.join(lines)
+
+
+def _engine_lines(engine: Mapping[str, Any]) -> list[str]:
+    """Nothing of an engine without experts and memory."""
+    if not engine.get('expert_share'):
+        return []
+    shares = ', '.join(f'{name} {share:.0%}' for name, share in engine['expert_share'].items())
+    left_out = ', '.join(f'{name} {share:.0%}' for name, share in engine['sparsity'].items())
+    return [
+        f'experts   {engine["name"]}: {shares} of {engine["frames"]} frames, {engine["mean_experts"]:.2f} a frame',
+        f'left out  {left_out}; memory {engine["memory_bytes"] / 1e6:.2f} MB',
+        *(f'warning   {count} x {text}' for text, count in engine['warnings'].items()),
+    ]

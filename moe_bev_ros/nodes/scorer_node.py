@@ -38,6 +38,7 @@ class ScorerNode(Node):
         self.clock_ns = 0
         self.create_subscription(m.VehicleCommand, '/moe_bev/vehicle_command', self._on_command, DEEP_QOS)
         self.create_subscription(m.Objects, '/moe_bev/objects', self._on_objects, DEEP_QOS)
+        self.create_subscription(m.EngineStatus, '/moe_bev/engine_status', self._on_engine_status, DEEP_QOS)
         self.create_subscription(m.Trajectory, '/moe_bev/trajectory', self._on_trajectory, DEEP_QOS)
         self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, DEEP_QOS)
         self.create_subscription(m.Heartbeat, HEARTBEAT_TOPIC, self._on_heartbeat, DEEP_QOS)
@@ -57,7 +58,17 @@ class ScorerNode(Node):
         )
 
     def _on_objects(self, message: m.Objects) -> None:
-        self.log.scene(len(message.objects))
+        self.log.scene(len(message.objects), valid=message.perception_valid)
+
+    def _on_engine_status(self, message: m.EngineStatus) -> None:
+        self.log.engine.status(
+            message.engine,
+            experts=message.experts,
+            sparsity=dict(zip(message.sparsity_names, map(float, message.sparsity))),
+            stage_ms=dict(zip(message.stages, map(float, message.stage_ms))),
+            memory_bytes=message.memory_bytes,
+            warnings=message.warnings,
+        )
 
     def _on_trajectory(self, message: m.Trajectory) -> None:
         self.plans.append((stamp_to_ns(message.header.stamp), message.reason, message.stop))

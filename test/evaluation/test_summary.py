@@ -121,3 +121,41 @@ def test_json_replaces_the_old_file_at_once(tmp_path):
         write_json(path, {'frames_in': number})
     assert json.loads(path.read_text()) == {'frames_in': 2}
     assert [item.name for item in path.parent.iterdir()] == ['summary.json']
+
+
+def of_engine(log, experts, memory_bytes=1_500_000, warnings=()):
+    sparsity, stage_ms = {'image_blocks': 0.5 * len(experts)}, {'heads': 10.0 * len(experts)}
+    log.engine.status(
+        'torch', experts=experts, sparsity=sparsity, stage_ms=stage_ms, memory_bytes=memory_bytes, warnings=warnings
+    )
+
+
+def test_the_work_of_the_engine_is_told_by_expert_sparsity_and_memory():
+    log = RunLog()
+    for experts in (['fused'], ['fused'], ['fused', 'poor_sight'], ['lidar']):
+        of_engine(log, experts)
+    of_engine(log, [], memory_bytes=0, warnings=['memory dropped'])
+    found = log.summary()['engine']
+    assert (found['name'], found['frames'], found['memory_bytes']) == ('torch', 5, 1_500_000)
+    assert found['expert_share'] == {'fused': 0.6, 'poor_sight': 0.2, 'lidar': 0.2}
+    assert found['mean_experts'] == 1.0
+    assert found['sparsity'] == {'image_blocks': 0.5}
+    assert found['stage_ms']['heads']['max'] == 20.0
+    text = table(log.summary())
+    assert 'torch: fused 60%, poor_sight 20%, lidar 20% of 5 frames, 1.00 a frame' in text
+    assert 'image_blocks 50%; memory 1.50 MB' in text
+    assert '1 x memory dropped' in text
+
+
+def test_of_an_engine_without_experts_the_table_says_nothing():
+    log = RunLog()
+    log.engine.status('clustering', experts=(), sparsity={}, stage_ms={'ground': 1.0}, memory_bytes=0, warnings=())
+    assert log.summary()['engine']['stage_ms']['ground']['p50'] == 1.0
+    assert 'experts' not in table(log.summary())
+
+
+def test_whether_the_last_frame_was_seen_is_kept():
+    log = RunLog()
+    for valid in (True, False):
+        log.scene(1, valid=valid)
+        assert log.summary()['perception_valid_at_end'] is valid
