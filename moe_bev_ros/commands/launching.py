@@ -17,7 +17,7 @@ from launch_ros.actions import Node
 from launch import LaunchContext, LaunchDescription
 from moe_bev_ros.runtime.environment import PACKAGE, config_dir, node_environment
 from moe_bev_ros.runtime.processes import RESPAWN_DELAY_S
-from moe_bev_ros.runtime.stack import NodeSpec, Stack, load_stack, parameters_of, with_parameters, with_params_file
+from moe_bev_ros.runtime.stack import NodeSpec, Stack, load_stack, parameters_of, with_engine, with_parameters, with_params_file
 
 Variant = Callable[[Stack, dict[str, str]], Stack]
 
@@ -30,10 +30,17 @@ def describe(variant: Variant = lambda stack, _: stack, *, use_sim_time: bool = 
         use_sim_time: default of the launch argument of that name.
         arguments: further launch arguments with their defaults.
     """
-    defaults = {'config': str(config_dir()), 'params_file': '', 'use_sim_time': str(use_sim_time).lower(), **arguments}
+    defaults = {
+        'config': str(config_dir()),
+        'params_file': '',
+        'engine': '',
+        'use_sim_time': str(use_sim_time).lower(),
+        **arguments,
+    }
     descriptions = {
         'config': 'folder with stack.yaml',
         'params_file': 'laid over the parameter files of the nodes',
+        'engine': 'that bev_node runs; empty: that of its parameter file',
         'use_sim_time': 'follow /clock',
     }
     declared = [
@@ -47,6 +54,7 @@ def describe(variant: Variant = lambda stack, _: stack, *, use_sim_time: bool = 
         stack = with_parameters(stack, '*', use_sim_time=values['use_sim_time'].lower() == 'true')
         if values['params_file']:
             stack = with_params_file(stack, Path(values['params_file']))
+        stack = with_engine(stack, values['engine'])
         return [_action(stack, spec) for spec in stack.nodes]
 
     return LaunchDescription([*declared, OpaqueFunction(function=nodes)])

@@ -21,7 +21,7 @@ from moe_bev_ros.runtime.environment import node_environment
 from moe_bev_ros.runtime.processes import POLL_PERIOD_S, Launcher
 from moe_bev_ros.runtime.stack import NodeSpec, Stack
 
-BRING_UP_TIMEOUT_S = 60.0
+BRING_UP_TIMEOUT_S = 120.0
 DISCOVERY_S = 1.0
 ENGAGE_RETRY_S = 0.1
 

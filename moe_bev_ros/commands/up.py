@@ -14,7 +14,7 @@ import yaml
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.runtime.environment import config_dir, node_environment
 from moe_bev_ros.runtime.processes import Launcher
-from moe_bev_ros.runtime.stack import Stack, load_stack, sim_stack, with_parameters, with_params_file
+from moe_bev_ros.runtime.stack import Stack, load_stack, sim_stack, with_engine, with_parameters, with_params_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--params', type=Path, action='append', default=[], metavar='FILE', help='laid over the parameter files'
     )
     parser.add_argument('--set', action='append', default=[], metavar='NODE.PARAM=VALUE', help='one value; NODE may be *')
+    parser.add_argument('--engine', default='', metavar='NAME', help='of bev_node (default: that of its parameter file)')
     parser.add_argument('--sim', action='store_true', help='with the simulated world, in real time')
     parser.add_argument('--log-dir', type=Path, metavar='DIR', help='one log file per node (default: all to this terminal)')
 
@@ -50,6 +51,7 @@ def stack_of(args: argparse.Namespace) -> Stack:
         stack = sim_stack(stack, config_dir(), realtime=True)
     for path in args.params:
         stack = with_params_file(stack, path)
+    stack = with_engine(stack, args.engine)
     for text in args.set:
         target, equals, value = text.partition('=')
         name, dot, parameter = target.partition('.')

@@ -36,9 +36,9 @@ class LifecycleManagerParams:
     node_names: tuple[str, ...] = param((), 'managed nodes in the order of bring-up', read_only=True)
     autostart: bool = param(True, 'configure and activate all nodes at start', read_only=True)
     silent_after_s: float = param(0.7, 'a node with an older heartbeat is reported [s]', low=0.3, high=10.0, read_only=True)
-    transition_deadline_s: float = param(15.0, 'longest transition of a node [s]', low=1.0, high=600.0, read_only=True)
+    transition_deadline_s: float = param(45.0, 'longest transition of a node [s]', low=1.0, high=600.0, read_only=True)
     command_deadline_s: float = param(
-        60.0, 'longest wait of manage_nodes for all nodes [s]', low=1.0, high=600.0, read_only=True
+        120.0, 'longest wait of manage_nodes for all nodes [s]', low=1.0, high=600.0, read_only=True
     )
     retry_delay_s: float = param(0.5, 'between a failure and the next try [s]', low=0.0, high=60.0, read_only=True)
     max_tries: int = param(5, 'failures of a node in a row before it is given up', low=1, high=100, read_only=True)

@@ -88,8 +88,8 @@ class Limits:
     """When the manager loses patience [s]; see config/lifecycle_manager.param.yaml."""
 
     silent_after_s: float = 0.7
-    transition_deadline_s: float = 15.0
-    command_deadline_s: float = 60.0
+    transition_deadline_s: float = 45.0
+    command_deadline_s: float = 120.0
     retry_delay_s: float = 0.5
     max_tries: int = 5
     stable_after_s: float = 20.0

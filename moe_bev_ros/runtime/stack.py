@@ -15,6 +15,8 @@ from moe_bev_ros.core.errors import InputError
 MANAGER = 'lifecycle_manager'
 PLANNER = 'planner_node'
 WORLD = 'world_node'
+BEV = 'bev_node'
+CAMERA = 'camera_node'
 _KEYS = {'name', 'executable', 'params', 'remappings', 'parameters', 'managed', 'respawn'}
 
 Value = Any  # bool, int, float, str, or a list or tuple of one of these
@@ -126,6 +128,21 @@ def _holds_parameters(section: Any) -> bool:
     if not isinstance(section, dict) or not section:
         return False
     return isinstance(section.get('ros__parameters'), dict) or all(map(_holds_parameters, section.values()))
+
+
+def with_engine(stack: Stack, engine: str) -> Stack:
+    """Let bev_node run this engine; an empty name leaves the one of the parameter files.
+
+    Raises:
+        InputError: there is no such engine.
+    """
+    if not engine:
+        return stack
+    from moe_bev_ros.engine.engines import ENGINES  # half a second, which only who chooses one has to wait
+
+    if engine not in ENGINES:
+        raise InputError(f'no engine {engine!r}; there are {", ".join(ENGINES)}')
+    return with_parameters(stack, BEV, engine=engine)
 
 
 def without(stack: Stack, *names: str) -> Stack:

@@ -7,13 +7,14 @@ import pytest
 
 from moe_bev_ros.cli import main
 from moe_bev_ros.commands.demo import demo_stack, judge
-from moe_bev_ros.runtime.stack import WORLD
+from moe_bev_ros.runtime.stack import BEV, WORLD
 
 GOOD = {
     'collisions': 0,
     'frames_in': 200,
     'frames_lost': 0,
     'distance_m': 90.0,
+    'perception_valid_at_end': True,
     'nodes': [{'name': 'bev_node', 'state': 'active', 'restarts': 0}],
 }
 
@@ -47,14 +48,38 @@ def test_a_short_run_is_not_judged_by_its_distance():
 
 
 def test_without_lidar_it_has_to_stand_at_the_end():
-    assert fails({'distance_m': 9.0}, blind='lidar', speed_mps=0.0) == []
-    assert 'stands' in fails({}, blind='lidar', speed_mps=3.0)[0]
+    blind = {'distance_m': 9.0, 'perception_valid_at_end': False}
+    assert fails(blind, blind='lidar', speed_mps=0.0) == []
+    assert 'stands' in fails(blind, blind='lidar', speed_mps=3.0)[0]
+
+
+def test_an_engine_that_sees_without_lidar_may_drive_on():
+    assert fails({'distance_m': 9.0}, blind='lidar', speed_mps=3.0) == []
+
+
+def test_a_run_that_could_never_see_does_not_pass_by_standing():
+    (found,) = fails({'distance_m': 0.0, 'perception_valid_at_end': False}, speed_mps=0.0)
+    assert 'at least 80 m' in found
 
 
 def test_the_world_gets_the_choices_of_the_command_line():
     world = demo_stack(seconds=7.0, seed=3, realtime=True, blind='cameras')[WORLD]
     wanted = {'seed': 3, 'realtime': True, 'blind': 'cameras', 'duration_s': 7.0, 'use_sim_time': True}
     assert wanted.items() <= world.parameters.items()
+
+
+def test_a_run_in_lock_step_is_patient_and_one_in_real_time_is_not():
+    patient, prompt = (demo_stack(seconds=7.0, seed=3, realtime=realtime, blind=None) for realtime in (False, True))
+    assert patient[WORLD].parameters['lockstep_timeout_s'] > 3 * patient[BEV].parameters['wait_s'] > 1.0
+    assert 'lockstep_timeout_s' not in prompt[WORLD].parameters
+    assert 'wait_s' not in prompt[BEV].parameters
+
+
+def test_the_engine_is_chosen_by_its_name(capsys):
+    stack = demo_stack(seconds=7.0, seed=3, realtime=False, blind=None, engine='torch')
+    assert stack[BEV].parameters['engine'] == 'torch'
+    assert main(['demo', '--engine', 'magic']) == 2
+    assert 'clustering, pillars, torch' in capsys.readouterr().err
 
 
 def test_a_wrong_duration_is_an_error(capsys):

@@ -60,3 +60,11 @@ def test_launch_files_are_short():
 def test_a_missing_params_file_is_named():
     with pytest.raises(ValueError, match=r'/nowhere\.yaml: no such parameter file'):
         load('bringup', params_file='/nowhere.yaml')
+
+
+def test_the_engine_is_an_argument_of_every_launch_file_with_bev_node():
+    nodes, values = load('bringup', engine='torch')
+    assert values['engine'] == 'torch'
+    with pytest.raises(ValueError, match='clustering, pillars, torch'):
+        load('bev', engine='magic')
+    assert len(nodes) == len(STACK)

@@ -20,6 +20,13 @@ def test_the_shipped_stack_is_the_default():
     assert 'world_node' not in [spec.name for spec in stack.nodes]
 
 
+def test_the_engine_of_the_parameter_file_stays_unless_one_is_named():
+    assert 'engine' not in parse()['bev_node'].parameters
+    assert parse('--engine', 'torch')['bev_node'].parameters['engine'] == 'torch'
+    with pytest.raises(InputError, match='clustering, pillars, torch'):
+        parse('--engine', 'magic')
+
+
 def test_sim_adds_the_world_in_real_time():
     assert parse('--sim')['world_node'].parameters['realtime'] is True
 
