@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -17,17 +18,19 @@ from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.runtime.doctor import (
     Check,
     Level,
-    camera_params,
     check_abandoned,
     check_calibration,
     check_clock,
     check_cores,
+    check_engine,
     check_engines,
+    check_image_size,
     check_messages,
     check_profile,
     check_python,
     check_rclpy,
     check_receive_buffer,
+    node_params,
 )
 from moe_bev_ros.runtime.environment import config_dir, transport_profile
 from moe_bev_ros.runtime.shared_memory import abandoned_segments
@@ -41,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--params',
         type=Path,
-        help='parameter file of your cameras; their lists have to fit each other (default: the shipped one)',
+        help='parameter file of your cameras and engine; they have to fit each other (default: the shipped ones)',
     )
 
 
@@ -60,6 +63,7 @@ def gather(params_file: Path | None = None) -> list[Check]:
         InputError: ``params_file`` cannot be read.
     """
     versions = {name: _version(name) for name in ENGINE_MODULES}
+    cameras = _params('camera_node', params_file)
     return [
         check_python(sys.version_info[:2]),
         _rclpy(),
@@ -67,8 +71,9 @@ def gather(params_file: Path | None = None) -> list[Check]:
         *check_profile(os.environ, transport_profile(os.environ)[1], _free_shared_memory()),
         check_abandoned(len(abandoned_segments())),
         check_receive_buffer(_receive_buffer()),
-        *check_calibration(_camera_params(params_file)),
+        *check_calibration(cameras),
         *check_engines(versions, _cuda() if versions['torch'] else None),
+        *_engines(str(_params('bev_node', params_file).get('engine', '')), cameras),
         check_cores(len(os.sched_getaffinity(0)), os.getloadavg()[0]),
         _clock(),
     ]
@@ -131,14 +136,32 @@ def _clock() -> Check:
     return check_clock(time.time() - wall_s, time.monotonic() - monotonic_s, time.gmtime().tm_year)
 
 
-def _camera_params(params_file: Path | None) -> dict[str, object]:
+def _engines(chosen: str, cameras: Mapping[str, object]) -> list[Check]:
+    """Builds every engine as bev_node does."""
+    from moe_bev_ros.engine.base import EngineError, EngineSettings  # with numba and torch, where it is
+    from moe_bev_ros.engine.engines import ENGINES
+
+    checks = (
+        [] if chosen in ENGINES else [check_engine(chosen, f'there is none; one of {", ".join(ENGINES)}', None, is_chosen=True)]
+    )
+    for name, build in ENGINES.items():
+        try:
+            size, problem = build(EngineSettings()).image_size, ''
+        except EngineError as err:
+            size, problem = None, str(err)
+        checks.append(check_engine(name, problem, size, is_chosen=name == chosen))
+        checks += check_image_size(name, size, cameras) if name == chosen else []
+    return checks
+
+
+def _params(node: str, params_file: Path | None) -> dict[str, object]:
     """The shipped values with the user's laid over them, as the node gets them."""
-    shipped = _read_params(config_dir() / 'camera_node.param.yaml')
-    return {**shipped, **_read_params(params_file)} if params_file else shipped
+    shipped = _read_params(config_dir() / f'{node}.param.yaml', node)
+    return {**shipped, **_read_params(params_file, node)} if params_file else shipped
 
 
-def _read_params(path: Path) -> dict[str, object]:
+def _read_params(path: Path, node: str) -> dict[str, object]:
     try:
-        return dict(camera_params(yaml.safe_load(path.read_text())))
+        return dict(node_params(yaml.safe_load(path.read_text()), node))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
         raise InputError(f'{path}: cannot be read as a parameter file: {err}') from err

@@ -285,13 +285,20 @@ class BevNode(StackNode[BevParams]):
         try:
             output = self.engine.step(frame, self._motion_since_last_frame(frame.ego))
         except EngineError as err:
-            self.warn_slowly(f'engine {self.params.engine}: {err}')
+            self.warn_slowly(f'engine {self.params.engine}: {err}{self._cure(frame)}')
             output = EngineOutput(Detections.empty(), perception_valid=False)
         for warning in output.warnings:
             self.warn_slowly(f'engine {self.params.engine}: {warning}')
         if not output.perception_valid:
             self.warn_slowly(f'engine {self.params.engine} lacks its sensors; objects are published as not valid')
         return output
+
+    def _cure(self, frame: Frame) -> str:
+        """What to set where the images do not have the engine's size."""
+        wanted = self.engine.image_size
+        if frame.cameras is None or wanted is None or frame.cameras.images_nhw3.shape[2:0:-1] == wanted:
+            return ''
+        return f'; set width: {wanted[0]} and height: {wanted[1]} of camera_node'
 
     def _motion_since_last_frame(self, ego: EgoMotion | None) -> Array | None:
         before, self._ego_before = self._ego_before, ego

@@ -154,13 +154,13 @@ def check_clock(wall_elapsed_s: float, monotonic_elapsed_s: float, year: int) ->
 
 
 def check_engines(versions: Mapping[str, str | None], cuda: str | None) -> list[Check]:
-    """Which engines can run; the classical one always can.
+    """Which run-times engines find here.
 
     Args:
         versions: of torch, onnxruntime, openvino, tensorrt; None: not importable.
         cuda: device that torch sees, if any.
     """
-    checks = [Check(Level.OK, 'engine clustering: built in')]
+    checks = []
     for name, version in versions.items():
         if version is None:
             checks.append(Check(Level.OK, f'{name}: not installed (optional)'))
@@ -169,6 +169,31 @@ def check_engines(versions: Mapping[str, str | None], cuda: str | None) -> list[
         else:
             checks.append(Check(Level.OK, f'{name} {version}'))
     return checks
+
+
+def check_engine(name: str, problem: str, image_size: tuple[int, int] | None, *, is_chosen: bool) -> Check:
+    """Whether bev_node can build an engine: its run-time is installed, and its weights are there and fit.
+
+    Args:
+        problem: why not, and the cure after a semicolon; empty: it was built.
+        image_size: width and height of the images that it reads [pixels]; None: it reads none.
+        is_chosen: it is the one of bev_node's parameters.
+    """
+    use = 'chosen by bev_node' if is_chosen else 'not chosen'
+    if problem:
+        fact, _, cure = problem.partition('; ')
+        return Check(Level.FAIL if is_chosen else Level.WARN, f'engine {name} ({use}): {fact}', cure)
+    reads = 'reads no images' if image_size is None else f'reads images of {image_size[0]} x {image_size[1]}'
+    return Check(Level.OK, f'engine {name} ({use}): can be built, {reads}')
+
+
+def check_image_size(name: str, image_size: tuple[int, int] | None, params: Mapping[str, Any]) -> list[Check]:
+    """Whether camera_node (its ``ros__parameters``) delivers what the chosen engine reads."""
+    given = (params.get('width'), params.get('height'))
+    if image_size is None or None in given or given == image_size:
+        return []
+    fact = f'camera_node delivers images of {given[0]} x {given[1]}, but engine {name} reads {image_size[0]} x {image_size[1]}'
+    return [Check(Level.FAIL, fact, f'set width: {image_size[0]} and height: {image_size[1]} of camera_node')]
 
 
 def check_calibration(params: Mapping[str, Any]) -> list[Check]:
@@ -184,13 +209,13 @@ def check_calibration(params: Mapping[str, Any]) -> list[Check]:
     return checks or [Check(Level.OK, f'calibration: lists of {len(names)} cameras fit each other')]
 
 
-def camera_params(document: Any) -> Mapping[str, Any]:
-    """The parameters of camera_node in a ROS parameter file that was parsed from YAML; empty where there are none."""
+def node_params(document: Any, node: str) -> Mapping[str, Any]:
+    """The parameters of a node in a ROS parameter file that was parsed from YAML; empty where there are none."""
     if not isinstance(document, Mapping):
         return {}
     found: dict[str, Any] = {}
     for name, section in document.items():
-        if isinstance(section, Mapping) and re.fullmatch(r'/?\*\*|.*camera_node', str(name)):
+        if isinstance(section, Mapping) and re.fullmatch(rf'/?\*\*|.*{node}', str(name)):
             found.update(section.get('ros__parameters') or {})
     return found
 

@@ -3,6 +3,7 @@ import pytest
 from moe_bev_ros.cli import main
 from moe_bev_ros.commands.doctor import gather
 from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.runtime.doctor import Level
 
 
 def test_every_subject_gets_a_line(capsys):
@@ -37,3 +38,12 @@ def test_a_parameter_file_that_is_no_yaml_is_refused_with_its_name(tmp_path):
     path.write_text('{: [')
     with pytest.raises(InputError, match=r'cameras\.yaml'):
         gather(path)
+
+
+def test_a_chosen_engine_that_is_none_fails_and_the_shipped_choice_can_be_built(tmp_path):
+    path = tmp_path / 'mine.yaml'
+    path.write_text('/bev_node: {ros__parameters: {engine: magic}}')
+    facts = {check.fact: check.level for check in gather(path) if check.fact.startswith('engine')}
+    assert facts['engine magic (chosen by bev_node): there is none'] is Level.FAIL
+    shipped = [check for check in gather() if 'chosen by bev_node' in check.fact]
+    assert [check.level for check in shipped] == [Level.OK]

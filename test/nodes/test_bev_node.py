@@ -312,4 +312,4 @@ def test_a_rig_that_the_network_does_not_fit_yields_objects_that_are_not_valid(m
         bench.sweeps.publish(sweep(1))
         bench.bundles.publish(bundle(1))
         assert not bench.wait(1).perception_valid
-        assert any('16 x 8' in text for text in bench.node.warnings)
+        assert any('16 x 8' in text and 'width: 64 and height: 32 of camera_node' in text for text in bench.node.warnings)

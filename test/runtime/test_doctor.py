@@ -3,21 +3,24 @@ from pathlib import Path
 import pytest
 import yaml
 
+from moe_bev_ros.model.config import profile
 from moe_bev_ros.runtime.doctor import (
     Check,
     Level,
-    camera_params,
     check_abandoned,
     check_calibration,
     check_clock,
     check_cores,
+    check_engine,
     check_engines,
+    check_image_size,
     check_messages,
     check_profile,
     check_python,
     check_rclpy,
     check_receive_buffer,
     largest_segment_bytes,
+    node_params,
 )
 from moe_bev_ros.runtime.environment import config_dir
 
@@ -111,9 +114,9 @@ def test_clock():
 
 def test_engines_are_listed_and_none_is_needed():
     checks = check_engines({'torch': '2.13.0', 'tensorrt': None}, None)
-    assert [check.level for check in checks] == [Level.OK] * 3
-    assert 'CPU only' in checks[1].fact
-    assert 'not installed' in checks[2].fact
+    assert [check.level for check in checks] == [Level.OK] * 2
+    assert 'CPU only' in checks[0].fact
+    assert 'not installed' in checks[1].fact
 
 
 def test_a_consistent_calibration_is_ok():
@@ -143,10 +146,35 @@ def test_an_inconsistent_calibration_fails_and_names_the_list(change, fact):
 
 def test_the_shipped_camera_parameters_are_consistent():
     document = yaml.safe_load((config_dir() / 'camera_node.param.yaml').read_text())
-    assert [check.level for check in check_calibration(camera_params(document))] == [Level.OK]
+    assert [check.level for check in check_calibration(node_params(document, 'camera_node'))] == [Level.OK]
 
 
 def test_parameters_of_other_nodes_are_no_calibration():
     document = {'/lidar_node': {'ros__parameters': {'camera_names': ['A']}}}
-    assert camera_params(document) == {}
-    assert camera_params(None) == {}
+    assert node_params(document, 'camera_node') == {}
+    assert node_params(None, 'camera_node') == {}
+
+
+@pytest.mark.parametrize(('is_chosen', 'level'), [(True, Level.FAIL), (False, Level.WARN)])
+def test_an_engine_that_cannot_be_built_fails_where_it_is_chosen(is_chosen, level):
+    check = check_engine('torch', 'tiny.safetensors: no such weights; train it', None, is_chosen=is_chosen)
+    assert check.level is level
+    assert (check.fact.split(': ')[1:], check.cure) == (['tiny.safetensors', 'no such weights'], 'train it')
+    assert 'reads images of 352 x 128' in str(check_engine('torch', '', (352, 128), is_chosen=is_chosen))
+
+
+def test_images_of_another_size_than_the_engine_reads_are_a_failure_with_the_values_to_set():
+    (check,) = check_image_size('torch', (352, 128), {'width': 704, 'height': 256})
+    assert check.level is Level.FAIL
+    assert check.cure == 'set width: 352 and height: 128 of camera_node'
+    assert check_image_size('torch', (352, 128), {'width': 352, 'height': 128}) == []
+    assert check_image_size('clustering', None, {'width': 704, 'height': 256}) == []
+
+
+def test_the_shipped_parameters_fit_the_network_that_is_shipped():
+    tiny = profile('tiny')
+    for file, node in (('camera_node.param.yaml', 'camera_node'), ('orin.param.yaml', 'camera_node')):
+        params = node_params(yaml.safe_load((config_dir() / file).read_text()), node)
+        assert check_image_size('torch', (tiny.image_width, tiny.image_height), params) == []
+    world = node_params(yaml.safe_load((config_dir() / 'world_node.param.yaml').read_text()), 'world_node')
+    assert (world['image_width'], world['image_height']) == (tiny.image_width, tiny.image_height)
