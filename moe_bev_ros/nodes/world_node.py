@@ -32,6 +32,7 @@ from moe_bev_ros.nodes.params import param
 from moe_bev_ros.runtime.environment import config_dir
 from moe_bev_ros.srv import ResetWorld
 from moe_bev_ros.world.rig import Rig
+from moe_bev_ros.world.rigs import NUSCENES_RIG
 from moe_bev_ros.world.scenario import STREET, draw_scenario
 from moe_bev_ros.world.simulation import STEP_NS, World
 from moe_bev_ros.world.vehicle import FULL_BRAKE
@@ -89,7 +90,7 @@ class WorldNode(StackNode[WorldParams]):
         """Build the world and render once, so that everything is compiled before the first frame."""
         shipped = config_dir() / 'pedals'
         self._pedals: Pedals = load_pedals(shipped / 'accel_map.csv', shipped / 'brake_map.csv')
-        self._rig = Rig(image_width=self.params.image_width, image_height=self.params.image_height)
+        self._rig = Rig(NUSCENES_RIG.cameras, image_width=self.params.image_width, image_height=self.params.image_height)
         self._static_sent = self._engaged = False
         self._make_world(self.params.seed)
         self._advertise_all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
 from rosgraph_msgs.msg import Clock
@@ -17,6 +18,7 @@ from moe_bev_ros.nodes.base import STATE_QOS, TF_STATIC_QOS, stamp_to_ns
 from moe_bev_ros.nodes.convert import command_to_msg
 from moe_bev_ros.nodes.world_node import WorldNode
 from moe_bev_ros.srv import ResetWorld
+from moe_bev_ros.world.rigs import NUSCENES_RIG
 
 CAMERAS = ('CAM_FRONT', 'CAM_FRONT_RIGHT', 'CAM_BACK_RIGHT', 'CAM_BACK', 'CAM_BACK_LEFT', 'CAM_FRONT_LEFT')
 SMALL = {'image_width': 88, 'image_height': 32}
@@ -81,7 +83,8 @@ def test_it_waits_for_the_stack_and_then_answers_every_command_with_a_frame():
         stamps = {stamp_to_ns(o.header.stamp) for o in driver.odometry}
         assert {stamp_to_ns(c.header.stamp) for c in driver.clouds} <= stamps
         assert driver.lights[0].lights[0].stop_position.x > 10.0
-        assert driver.infos[0].k[2] == 43.5
+        lens = NUSCENES_RIG.cameras[CAMERAS.index(driver.infos[0].header.frame_id)].lens
+        assert driver.infos[0].k[2] == pytest.approx(88 * lens.centre_2[0] - 0.5)
         before = len(driver.truth)
         h.spin_until(lambda: len(driver.truth) > before + 2)
         assert driver.truth[-1].frames == 10
