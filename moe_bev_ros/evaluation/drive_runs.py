@@ -38,7 +38,7 @@ class RunFile:
     """Finished runs of one row, a line each. What a crash left of a last line is cut off.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: the folder cannot be written, or another line than the last is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,9 +51,9 @@ class RunFile:
                 os.truncate(path, len(whole))
         except OSError as err:
             raise InputError(f'{path}: cannot be used ({err.strerror}); give another --out') from err
-        for line in whole.splitlines():
-            values = json.loads(line)
-            self.records[tuple(values['case'])] = RunRecord.from_json(values['run'])
+        for number, line in enumerate(whole.splitlines(), start=1):
+            case, record = _read_line(line, f'{path}:{number}')
+            self.records[case] = record
 
     def add(self, case: DriveCase, record: RunRecord) -> None:
         """Keep a run; a full disk leaves the file as it was.
@@ -133,6 +133,15 @@ def _work(job: tuple[DriveCase, DriveRow]) -> tuple[DriveCase, DriveRow, RunReco
 @cache
 def _warm(row: DriveRow) -> None:
     warm_up(row)
+
+
+def _read_line(line: bytes, place: str) -> tuple[tuple[int, str, float], RunRecord]:
+    try:
+        values = json.loads(line)
+        return tuple(values['case']), RunRecord.from_json(values['run'])
+    except (ValueError, KeyError, TypeError) as err:
+        fact = f'{place}: not a run ({type(err).__name__}: {err})'
+        raise InputError(f'{fact}; remove this line, and the same command drives that run again') from err
 
 
 def _key(case: DriveCase) -> tuple[int, str, float]:

@@ -122,6 +122,20 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path):
         RunFile(tmp_path / 'file' / 'runs.jsonl')
 
 
+@pytest.mark.parametrize(
+    'damaged', ['{"case": [1, "a"', '{"run": {}}', '[]', '{"case": [1, "a", 2.0], "run": {"seed": 1}}', '\xff']
+)
+def test_a_damaged_line_is_named_with_its_number(tmp_path, record, damaged):
+    file = RunFile(tmp_path / 'runs.jsonl')
+    file.add(FREE, record)
+    whole = file.path.read_bytes()
+    file.path.write_bytes(whole + damaged.encode('latin-1') + b'\n' + whole)
+    with pytest.raises(InputError, match=r'runs\.jsonl:2: not a run .*; remove this line'):
+        RunFile(file.path)
+    file.path.write_bytes(whole + whole)
+    assert RunFile(file.path).records == file.records
+
+
 def test_a_full_disk_leaves_no_half_line(tmp_path, record):
     file = RunFile(tmp_path / 'runs.jsonl')
     file.add(FREE, record)
