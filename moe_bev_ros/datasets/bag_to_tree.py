@@ -65,20 +65,21 @@ def write_bag_tree(path: Path, out: Path, name: str = '') -> str:
 
     Raises:
         InputError: the bag cannot be read, lacks the LiDAR, odometry, /tf_static or a CameraInfo, or has cameras that are not
-            named as nuScenes'; a file cannot be written.
+            named as nuScenes'; a file cannot be written; another run writes to the tree.
     """
     name = name or path.stem
     with BagReader(path) as bag:
         streams = _streams(bag, path)
         fixed = _read_fixed(bag, path)
         writer = TreeWriter(out, {'source': 'bag'}, VERSION)
-        with whole_or_nothing(writer, name):
-            map_file = f'maps/{name}.png'
-            writer.write_data(map_file, blank_map())
-            scene = SceneRows(name, f'from the bag {path.name}', 'recorded', map_file)
-            _write_scene(bag, streams, fixed, scene, writer)
-            writer.finish_scene(name, SPLIT, scene.rows(), {})
-        writer.merge()
+        with writer.alone():
+            with whole_or_nothing(writer, name):
+                map_file = f'maps/{name}.png'
+                writer.write_data(map_file, blank_map())
+                scene = SceneRows(name, f'from the bag {path.name}', 'recorded', map_file)
+                _write_scene(bag, streams, fixed, scene, writer)
+                writer.finish_scene(name, SPLIT, scene.rows(), {})
+            writer.merge()
     return name
 
 

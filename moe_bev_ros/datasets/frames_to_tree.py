@@ -28,19 +28,21 @@ def write_frames_tree(folder: FrameFolder, out: Path) -> str:
     """Add one folder of recorded frames to a tree as a scene; returns the scene's name.
 
     Raises:
-        InputError: the frames have no ego poses, or cameras that are not nuScenes'; a file cannot be read or written.
+        InputError: the frames have no ego poses, or cameras that are not nuScenes'; a file cannot be read or written;
+            another run writes to the tree.
     """
     _check(folder)
     writer = TreeWriter(out, {'source': 'recorded frames'}, VERSION)
     map_file = f'maps/{folder.name}.png'
     scene = SceneRows(folder.name, folder.note or 'recorded frames', 'recorded', map_file)
-    with whole_or_nothing(writer, folder.name):
-        writer.write_data(map_file, blank_map())
-        _add_sensors(scene, folder)
-        for frame in folder.frames:
-            _add_frame(scene, frame, writer)
-        writer.finish_scene(folder.name, SPLIT, scene.rows(), {})
-    writer.merge()
+    with writer.alone():
+        with whole_or_nothing(writer, folder.name):
+            writer.write_data(map_file, blank_map())
+            _add_sensors(scene, folder)
+            for frame in folder.frames:
+                _add_frame(scene, frame, writer)
+            writer.finish_scene(folder.name, SPLIT, scene.rows(), {})
+        writer.merge()
     return folder.name
 
 

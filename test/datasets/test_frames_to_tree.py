@@ -4,8 +4,9 @@ import pytest
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.objects import Label
 from moe_bev_ros.datasets.frames import read_frames
-from moe_bev_ros.datasets.frames_to_tree import write_frames_tree
+from moe_bev_ros.datasets.frames_to_tree import VERSION, write_frames_tree
 from moe_bev_ros.datasets.nuscenes_tree import open_tree
+from moe_bev_ros.datasets.nuscenes_writer import TreeWriter
 from moe_bev_ros.datasets.tree_statistics import tree_statistics
 
 SIZE = (96, 64)
@@ -60,6 +61,13 @@ def test_real_frames_are_as_hard_as_the_yardstick_says(root):
     assert numbers['frames'] == 5
     assert 0.4 <= numbers['share_at_most_5_points'] <= 0.6
     assert sum(numbers['boxes'].values()) == pytest.approx(5 * numbers['boxes_per_frame'])
+
+
+def test_two_runs_do_not_write_frames_to_one_tree(tmp_path, data_dir):
+    writer = TreeWriter(tmp_path, {'source': 'recorded frames'}, VERSION)
+    with writer.alone(), pytest.raises(InputError, match='another run writes here'):
+        write_frames_tree(read_frames(data_dir / 'nuscenes' / 'scene-0061'), tmp_path)
+    assert not writer.has_scene('scene-0061')
 
 
 def test_frames_without_poses_are_refused(tmp_path, data_dir):

@@ -4,8 +4,9 @@ from datasets.small_tree import SIZE, SPEED_MPS, TICKS, write_small_tree
 
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.datasets.bag_reader import BagReader
-from moe_bev_ros.datasets.bag_to_tree import write_bag_tree
+from moe_bev_ros.datasets.bag_to_tree import VERSION, write_bag_tree
 from moe_bev_ros.datasets.nuscenes_tree import open_tree
+from moe_bev_ros.datasets.nuscenes_writer import TreeWriter
 from moe_bev_ros.datasets.ros_types import type_store
 from moe_bev_ros.datasets.tree_to_bag import write_scene_bag
 
@@ -32,6 +33,16 @@ def test_a_scene_and_back_gives_the_same_frames(tmp_path, tree):
         )
         np.testing.assert_allclose(one.frame.lidar.points_n5, other.frame.lidar.points_n5, atol=1e-5)
         np.testing.assert_allclose(one.map_se3_base_link, other.map_se3_base_link, atol=1e-6)
+
+
+def test_two_runs_do_not_write_bags_to_one_tree(tmp_path, tree):
+    write_scene_bag(tree, SCENE, tmp_path / 'bag', compressed=True)
+    writer = TreeWriter(tmp_path / 'back', {'source': 'bag'}, VERSION)
+    with writer.alone(), pytest.raises(InputError, match='another run writes here'):
+        write_bag_tree(tmp_path / 'bag', tmp_path / 'back')
+    assert not writer.has_scene('bag')
+    write_bag_tree(tmp_path / 'bag', tmp_path / 'back')
+    assert writer.has_scene('bag')
 
 
 @pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
