@@ -18,6 +18,7 @@ from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.traffic_light import LightState
 from moe_bev_ros.learning.light_samples import LightSamples, joined, samples_of_seed
 from moe_bev_ros.model.light_net import LightNet
+from moe_bev_ros.model.weights_file import write_tensors
 from moe_bev_ros.world.splits import SPLITS, seeds_of
 
 DISTANCES_M = (0.0, 20.0, 35.0, 55.0, 70.0)
@@ -49,19 +50,18 @@ class LightTrainConfig:
 
 
 def train_lights(config: LightTrainConfig, out: Path, progress: Callable[[str], None]) -> Path:
-    """Make crops, learn, and tell how many of unseen scenarios are read right; returns ``out/lights.safetensors``."""
-    from safetensors.torch import save_file
+    """Make crops, learn, and tell how many of unseen scenarios are read right; returns ``out/lights.safetensors``.
 
+    Raises:
+        InputError: the disk refuses the file.
+    """
     torch.set_num_threads(config.threads)
     seeds = seeds_of('train', config.num_scenarios), seeds_of('val', config.num_checked)
     samples, checked = (_made(chosen, split, progress) for chosen, split in zip(seeds, ('train', 'val')))
     model = fit(samples, config, progress)
     for line in accuracy_lines(model, checked):
         progress(line)
-    out.mkdir(parents=True, exist_ok=True)
-    weights, temporary = out / 'lights.safetensors', out / '.lights.safetensors'
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, temporary)
-    return temporary.replace(weights)
+    return write_tensors(model, out / 'lights.safetensors')
 
 
 def fit(samples: LightSamples, config: LightTrainConfig, progress: Callable[[str], None]) -> LightNet:

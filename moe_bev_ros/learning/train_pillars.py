@@ -19,8 +19,10 @@ import torch
 
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.learning.centre_targets import centre_loss, make_targets
+from moe_bev_ros.learning.checkpoints import save_checkpoint
 from moe_bev_ros.learning.lidar_samples import LidarSample, samples_of_seed
 from moe_bev_ros.model.pillars import PillarNet, padded, pillar_features
+from moe_bev_ros.model.weights_file import write_tensors
 
 CHECKPOINT_EVERY_S = 60.0
 POINTS_STEP = 65536
@@ -52,10 +54,8 @@ def train(config: TrainConfig, out: Path, progress: Callable[[str], None]) -> Pa
     """Train, or go on where ``out/checkpoint.pt`` stopped; writes and returns ``out/pillars.safetensors``.
 
     Raises:
-        InputError: the checkpoint belongs to another config.
+        InputError: the checkpoint belongs to another config, or the disk refuses a file.
     """
-    from safetensors.torch import save_file
-
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
@@ -76,9 +76,7 @@ def train(config: TrainConfig, out: Path, progress: Callable[[str], None]) -> Pa
         if time.monotonic() - saved_s > CHECKPOINT_EVERY_S or step == num_steps:
             _save(path, config, model, optimiser, schedule, step, seed)
             saved_s = time.monotonic()
-    weights, temporary = out / 'pillars.safetensors', out / '.pillars.safetensors'
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, temporary)
-    return temporary.replace(weights)
+    return write_tensors(model, out / 'pillars.safetensors')
 
 
 def _step(model: PillarNet, optimiser: Any, schedule: Any, samples: list[LidarSample]) -> tuple[float, float]:
@@ -119,9 +117,7 @@ def _resume(path: Path, config: TrainConfig, model: PillarNet, optimiser: Any, s
 def _save(path: Path, config: TrainConfig, model: PillarNet, optimiser: Any, schedule: Any, step: int, seed: int) -> None:
     state = {'config': config.__dict__, 'step': step, 'seed': seed}
     state |= {'model': model.state_dict(), 'optimiser': optimiser.state_dict(), 'schedule': schedule.state_dict()}
-    temporary = path.with_name(f'.{path.name}')
-    torch.save(state, temporary)
-    temporary.replace(path)
+    save_checkpoint(path, state)
 
 
 def _batches(config: TrainConfig, first_seed: int, num: int) -> Iterator[tuple[list[LidarSample], int]]:

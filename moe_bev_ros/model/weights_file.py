@@ -9,6 +9,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.files import disk_error
@@ -24,14 +25,20 @@ def save_weights(model: BevModel, config: ModelConfig, path: Path) -> Path:
     Raises:
         InputError: the disk refuses it; what was there stays.
     """
+    return write_tensors(model, path, {'config': json.dumps(dataclasses.asdict(config))})
+
+
+def write_tensors(model: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> Path:
+    """Write the weights of any network; as `save_weights`."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     temporary = path.with_name(f'.{path.name}')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary, metadata={'config': json.dumps(dataclasses.asdict(config))})
+        save_file(tensors, temporary, metadata=metadata)
         return temporary.replace(path)
-    except OSError as err:
-        raise disk_error(err, path) from err
+    except (OSError, SafetensorError) as err:  # safetensors tells a full disk as its own error
+        temporary.unlink(missing_ok=True)
+        raise disk_error(err if isinstance(err, OSError) else OSError(0, str(err)), path) from err
 
 
 def load_weights(path: Path) -> BevModel:

@@ -1,5 +1,6 @@
 """Weights come back as they were, with the network that they belong to."""
 
+import resource
 from dataclasses import asdict
 
 import pytest
@@ -20,6 +21,22 @@ def test_a_loaded_network_says_the_same(tmp_path):
         said, again = (net(random_inputs(), net.empty_memory(1), ('fused',))[0] for net in (model, loaded))
     assert torch.equal(said.heat, again.heat)
     assert torch.equal(said.boxes, again.boxes)
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path):
+    path, limits = (
+        save_weights(small_model(), CONFIG, tmp_path / 'small.safetensors'),
+        resource.getrlimit(resource.RLIMIT_FSIZE),
+    )
+    before = path.read_bytes()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r'small\.safetensors: .*too large.*; make room'):
+            save_weights(small_model(), CONFIG, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_missing_weights_are_named(tmp_path):
