@@ -77,6 +77,7 @@ RUNS = {
 }
 FILES = {
     'perception_clustering': PERCEPTION,
+    'perception_clustering_2hz': {**PERCEPTION, 'rate_hz': 2.0, 'through_ros': None},
     'drive_test': {**RUNS, 'suite': 'test', 'row': 'truth idm', 'per_kind': {'merge': RUNS}, 'per_condition': {'rain': RUNS}},
     'realism': {
         'ratios': [
@@ -155,7 +156,7 @@ FILES = {
     'bench_world': {'frame': {'name': 'a frame', 'ms_min': 4.0, 'ms_median': 5.0}, 'stages': []},
 }
 FOUND = {
-    'perception': ('0.123 (0.110..0.130)', '0.321'),
+    'perception': ('| clustering | 10 Hz |', '| clustering | 2 Hz |', '0.123 (0.110..0.130)', '0.321'),
     'perception_classes': ('| car | 0.250',),
     'perception_metrics': ('0.500 (0.400..0.600)', 'not given'),
     'perception_strata': ('condition: fog',),
