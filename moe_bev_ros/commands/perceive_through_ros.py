@@ -22,7 +22,7 @@ from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.objects import Scene
 from moe_bev_ros.datasets.nuscenes_tree import NuscenesTree, Tick
 from moe_bev_ros.datasets.tree_to_bag import write_scene_bag
-from moe_bev_ros.evaluation.perceived import SeenKeyframe, SeenScene, Tracks, traits_of
+from moe_bev_ros.evaluation.perceived import LEAST_SCORE, SeenKeyframe, SeenScene, Tracks, traits_of
 from moe_bev_ros.nodes.bag_objects import objects_of_bag
 
 OBJECTS_TOPIC = '/moe_bev/objects'
@@ -50,7 +50,7 @@ def see_scene_through_ros(
     bag, recorded, params = work / 'bag', work / 'objects', work / 'params.yaml'
     write_scene_bag(tree, scene, bag)
     width, height = image_size
-    nodes = {'bev_node': {'engine': engine}, 'camera_node': {'width': width, 'height': height}}
+    nodes = {'bev_node': {'engine': engine, 'score_threshold': LEAST_SCORE}, 'camera_node': {'width': width, 'height': height}}
     params.write_text(yaml.safe_dump({name: {'ros__parameters': values} for name, values in nodes.items()}))
     with own_domain() as environment, _recorder(recorded, work / 'record.log', environment):
         replay = ('replay', str(bag), '--rate', str(rate), '--out', str(work / 'replay'), '--params', str(params))

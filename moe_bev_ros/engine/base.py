@@ -102,6 +102,11 @@ class Engine(Protocol):
         """Width and height of the images that it reads [pixels]; None: it reads none."""
         ...
 
+    @property
+    def least_score(self) -> float:
+        """Objects with a lower score are guesses: they count for an evaluation, and nobody brakes for them."""
+        ...
+
     def step(self, frame: Frame, base_link_now_se3_before: Array | None) -> EngineOutput:
         """Detect the objects of one frame.
 

@@ -42,6 +42,7 @@ class PillarsEngine:
 
     name = 'pillars'
     image_size = None
+    least_score = 0.05
 
     def __init__(self, weights: Path = WEIGHTS) -> None:
         from safetensors.torch import load_file

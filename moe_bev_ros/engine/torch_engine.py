@@ -58,6 +58,7 @@ class TorchEngine:
     """
 
     name = 'torch'
+    least_score = 0.3
 
     def __init__(self, settings: EngineSettings | None = None, weights: Path = WEIGHTS, capability: Path = CAPABILITY) -> None:
         settings = settings or EngineSettings()

@@ -78,6 +78,7 @@ class ListeningEngine:
     """The engine of a network, with sweeps stacked where it wants that; keeps what its router did in each step."""
 
     name = 'ablation'
+    least_score = TorchEngine.least_score
 
     def __init__(self, weights: Path, experts: tuple[str, ...]) -> None:
         self.engine = TorchEngine(EngineSettings(), weights)

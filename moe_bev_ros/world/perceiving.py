@@ -21,7 +21,6 @@ from moe_bev_ros.world.simulation import World
 
 LAYOUT_FIELDS = tuple(PointField(name, 4 * i, 7, 1) for i, name in enumerate(('x', 'y', 'z', 'intensity', 'ring', 'time')))
 CROP = Crop((-1.0, 3.8, -1.05, 1.05, -0.5, 2.2), (-80.0, 80.0, -80.0, 80.0, -5.0, 5.0))
-LEAST_SCORE = 0.05  # as bev_node's score_threshold
 
 
 class LidarView:
@@ -85,5 +84,5 @@ class Perceiver:
         output = self.engine.step(Frame(ego.stamp_ns, cameras, sweep.points, ego), motion)
         objects = self.tracker.update(output.detections, ego.stamp_ns, ego)
         self.wall_s = time.perf_counter() - began
-        believed = tuple(item for item in objects if item.score >= LEAST_SCORE)
+        believed = tuple(item for item in objects if item.score >= self.engine.least_score)
         return Scene(ego.stamp_ns, believed, output.perception_valid, True, cameras is not None)

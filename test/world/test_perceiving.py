@@ -23,6 +23,7 @@ class Keeping:
 
     name = 'keeping'
     image_size = (WIDTH, HEIGHT)
+    least_score = 0.3
 
     def __init__(self):
         self.frames = []
