@@ -7,6 +7,7 @@ Legend: N cameras, h w blocks of an image, Z heights, G cells a side of the inne
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,18 +95,17 @@ class LiftCache:
 
     def __init__(self, config: ModelConfig) -> None:
         self._config = config
-        self._key: tuple[NDArray[np.float32], Array, NDArray[np.bool_]] | None = None
+        self._key: tuple[NDArray[Any], ...] = ()
         self._table: LiftTable | None = None
 
     def table(
         self, intrinsics_n33: NDArray[np.float32], base_link_se3_camera_n44: Array, valid_n: NDArray[np.bool_]
     ) -> LiftTable:
         """As ``lift_table``; the same object again for the same intrinsics, poses and validity."""
-        key = (intrinsics_n33, base_link_se3_camera_n44, valid_n)
-        known = self._key is not None and all(np.array_equal(now, before) for now, before in zip(key, self._key))
-        if self._table is None or not known:
-            self._table = lift_table(self._config, *key)
-            self._key = (intrinsics_n33.copy(), base_link_se3_camera_n44.copy(), valid_n.copy())
+        key: tuple[NDArray[Any], ...] = (intrinsics_n33, base_link_se3_camera_n44, valid_n)
+        if self._table is None or not all(np.array_equal(now, before) for now, before in zip(key, self._key)):
+            self._table = lift_table(self._config, intrinsics_n33, base_link_se3_camera_n44, valid_n)
+            self._key = tuple(part.copy() for part in key)
         return self._table
 
 
