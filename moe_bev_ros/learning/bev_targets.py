@@ -14,8 +14,6 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from moe_bev_ros.core.attributes import ATTRIBUTES
-from moe_bev_ros.core.objects import Label
 from moe_bev_ros.datasets.road_raster import ROAD_CLASSES, VEHICLES
 from moe_bev_ros.learning.drives import F32, DriveFrame, FrameTruth
 from moe_bev_ros.learning.heat_maps import draw_boxes, draw_peaks, peak_radius
@@ -27,10 +25,7 @@ NUM_CLASSES, HIDDEN = 10, 10
 ALLOWED_PEAK = 0.95  # of what only cameras see: the focal loss hardly minds it, and does not want it
 VISIBLE_FROM = 0.4  # share of a box that the images show
 REMEMBERED_S = 3.0
-MOVING_MPS = 0.5
-STATIC, STANDING, MOVING = 0, 1, 2  # groups, by the memory that shall hold them
 UNKNOWN_ROAD = -1
-_MOVING_ATTRIBUTES = [ATTRIBUTES.index(name) for name in ('vehicle.moving', 'cycle.with_rider', 'pedestrian.moving')]
 
 
 class Targets(NamedTuple):
@@ -47,7 +42,6 @@ class Targets(NamedTuple):
         attribute: (M,) int64, -1 where not known.
         future: (M, 12, 2) float32 displacement [m]; NaN where not known.
         future_mask: (M, 12) bool, where it is known.
-        group: (M,) int64: STATIC, STANDING or MOVING.
         road: (5, K, K) int8: drivable, divider, crossing, stop_line, vehicles; UNKNOWN_ROAD where it is not known.
     """
 
@@ -62,7 +56,6 @@ class Targets(NamedTuple):
     attribute: Any
     future: Any
     future_mask: Any
-    group: Any
     road: Any
 
 
@@ -129,7 +122,6 @@ class TargetMaker:
             _padded(truth.attributes_n[chosen_n], -1),
             _padded(futures_n12x2),
             _padded(np.isfinite(futures_n12x2).all(axis=2)),
-            _padded(_groups(labels_n, velocities_n2, truth.attributes_n[chosen_n])),
             road,
         )
 
@@ -162,12 +154,3 @@ def _box_values(boxes_n7: F32, velocities_n2: F32, offsets_n2: F32) -> F32:
     size_n3 = np.log(np.maximum(boxes_n7[:, 3:6], 0.01))
     columns = (offsets_n2, boxes_n7[:, 2], size_n3, np.sin(yaw_n), np.cos(yaw_n), velocities_n2)
     return np.column_stack(columns).astype(np.float32)
-
-
-def _groups(labels_n: NDArray[np.int64], velocities_n2: F32, attributes_n: NDArray[np.int64]) -> NDArray[np.int64]:
-    """By speed; by attribute where it is not known."""
-    speeds_n = np.hypot(velocities_n2[:, 0], velocities_n2[:, 1])
-    moving_n = np.where(np.isnan(speeds_n), np.isin(attributes_n, _MOVING_ATTRIBUTES), speeds_n >= MOVING_MPS)
-    groups_n = np.where(moving_n, MOVING, STANDING)
-    groups_n[np.isin(labels_n, (Label.TRAFFIC_CONE, Label.BARRIER))] = STATIC
-    return groups_n.astype(np.int64)

@@ -7,7 +7,7 @@ import pytest
 from learning.drive_frames import BOXES, LABELS, SMALL, VELOCITIES, drive_frame, road_view, truth_of
 
 from moe_bev_ros.core.objects import Label
-from moe_bev_ros.learning.bev_targets import HIDDEN, MAX_BOXES, MOVING, STANDING, STATIC, UNKNOWN_ROAD, TargetMaker
+from moe_bev_ros.learning.bev_targets import HIDDEN, MAX_BOXES, UNKNOWN_ROAD, TargetMaker
 
 
 def make(truth, maker=None, **kwargs):
@@ -91,14 +91,6 @@ def test_what_is_not_known_is_masked():
     assert not targets.future_mask[slot].any()
     assert targets.future_mask[1 - slot].all()
     assert targets.attribute[slot] == -1
-
-
-def test_groups_tell_what_can_move_from_what_does():
-    boxes = np.array([[5.0 * n, 0.0, 0.5, 1.0, 1.0, 1.0, 0.0] for n in range(1, 5)], np.float32)
-    labels = [Label.TRAFFIC_CONE, Label.CAR, Label.CAR, Label.BICYCLE]
-    velocities = np.array([[0.0, 0.0], [0.2, 0.0], [3.0, 0.0], [np.nan, np.nan]], np.float32)
-    truth = replace(truth_of(boxes, labels, velocities), attributes_n=np.array([-1, 1, 0, 3]))
-    assert make(truth).group[:4].tolist() == [STATIC, STANDING, MOVING, MOVING]
 
 
 def test_the_road_is_not_known_without_a_map_and_vehicles_where_nobody_saw_them():
