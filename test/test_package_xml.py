@@ -40,7 +40,7 @@ def extras() -> set[str]:
     tomllib = pytest.importorskip('tomllib', reason='comes with Python 3.11')
     lists = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['optional-dependencies'].values()
     names = {re.split(r'[^\w-]', requirement)[0] for requirements in lists for requirement in requirements}
-    return {name.removesuffix('-devkit') for name in names}
+    return {'sklearn' if name == 'scikit-learn' else name.removesuffix('-devkit') for name in names}
 
 
 def test_every_import_is_a_dependency_or_a_listed_requirement() -> None:

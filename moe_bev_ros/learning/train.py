@@ -74,7 +74,6 @@ class Training:
         self.plateau_steps = int((1.0 - config.decay_share) * self.num_steps)
         torch.manual_seed(config.seed)
         torch.set_num_threads(config.threads)
-        torch.set_flush_denormal(True)
         self.model = BevModel(model_config)
         if first_weights is not None:
             begin_with(self.model, first_weights)
@@ -230,7 +229,7 @@ def train(
         InputError: the checkpoint belongs to another config or is truncated, or the loss was not finite.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with joined_processes() as processes, _interrupts() as interrupted:
+    with joined_processes() as processes, _interrupts() as interrupted, _no_denormals():
         quiet: Callable[[str], None] = say if processes.speaks else lambda _: None
         training = Training(model_config, config, source, out, processes, first_weights)
         if training.step:
@@ -270,6 +269,16 @@ def finish(training: Training, say: Callable[[str], None], interrupted: Callable
     if training.step < training.num_steps:
         say(f'interrupted at step {training.step} of {training.num_steps}; the same command with --out {training.out} goes on')
     return training.step == training.num_steps
+
+
+@contextmanager
+def _no_denormals() -> Iterator[None]:
+    """Numbers next to zero count as zero: processors are slow with them. It holds for all of this process, so it ends again."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 @contextmanager
