@@ -1,27 +1,22 @@
 """An untrained network of two small cameras, in a file of weights."""
 
+from dataclasses import replace
+
 import torch
+from model.small_model import CONFIG as SMALL
 
 from moe_bev_ros.model.bev_model import BevModel
-from moe_bev_ros.model.config import ModelConfig
 from moe_bev_ros.model.weights_file import save_weights
 
-CONFIG = ModelConfig(
+CONFIG = replace(
+    SMALL,
     name='test',
-    num_cameras=2,
     image_height=32,
     image_width=64,
     camera_channels=(4, 8, 8, 8),
     camera_blocks=(0, 0, 0, 0),
     channels=8,
     num_key_points=8,
-    attention_heads=2,
-    num_depth_bins=8,
-    lidar_channels=8,
-    half_m=12.8,
-    num_tokens=16,
-    static_channels=4,
-    head_channels=8,
 )
 
 
