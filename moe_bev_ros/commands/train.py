@@ -12,6 +12,7 @@ from moe_bev_ros.runtime.environment import config_dir
 
 if TYPE_CHECKING:
     from moe_bev_ros.learning.drives import Source
+    from moe_bev_ros.learning.first_weights import Weights
 
 PILLARS, LIGHTS = 'pillars', 'lights'
 
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--data', default='world', help='root of a nuScenes tree, or world: simulated on the fly (default)')
     parser.add_argument('--split', default='', help='of the tree (default: all its scenes)')
     parser.add_argument('--config', type=Path, help='YAML file (default: config/training/<profile>.yaml)')
+    parser.add_argument('--first-weights', type=Path, help='safetensors to begin with (default: random weights)')
     parser.add_argument('--frames', type=int, help='that the network sees, instead of those of the file')
     parser.add_argument('--samples', type=int, default=5600, help='that the pillars see (default 5600)')
     parser.add_argument('--seed', type=int, help='of weights and order (default: as in the file, 0 for pillars)')
@@ -48,11 +50,20 @@ def run(args: argparse.Namespace) -> int:
     path = args.config or config_dir() / 'training' / f'{args.profile.split("_dense")[0]}.yaml'
     given = {'num_frames': args.frames, 'seed': args.seed, 'threads': args.threads, 'workers': args.workers}
     config = load_train_config(path, **{name: value for name, value in given.items() if value is not None})
-    weights = train(model, config, _source(args, (model.image_width, model.image_height)), args.out, _print)
+    source = _source(args, (model.image_width, model.image_height))
+    weights = train(model, config, source, args.out, _print, _first_weights(args.first_weights))
     if weights is None:
         return 130
     _print(f'weights: {weights}')
     return 0
+
+
+def _first_weights(path: Path | None) -> Weights | None:
+    if path is None:
+        return None
+    from moe_bev_ros.model.weights_file import load_weights
+
+    return load_weights(path).state_dict()
 
 
 def _source(args: argparse.Namespace, image_size: tuple[int, int]) -> Source:

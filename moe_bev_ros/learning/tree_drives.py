@@ -33,8 +33,8 @@ from moe_bev_ros.learning.drives import (
 )
 
 # Tenths of a second from one frame to the next, and how often each is drawn.
-GAPS, GAP_SHARES = (1, 2, 3, 5), (0.5, 0.2, 0.15, 0.15)
-NUM_FRAMES = 20  # of a drive; neighbours look alike, so that more and shorter drives teach more
+GAPS, GAP_SHARES = (1, 2, 3, 5), (0.4, 0.2, 0.2, 0.2)
+NUM_FRAMES = 10  # of a drive; neighbours look alike, so that more and shorter drives teach more
 PRESENT_MS = 1.0  # a frame so near to a keyframe stands at it
 INDEX_OF_ATTRIBUTE = {name: index for index, name in enumerate(ATTRIBUTES)}
 

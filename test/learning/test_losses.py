@@ -9,7 +9,7 @@ from learning.drive_frames import drive_frame, road_view, truth_of
 from model.small_model import CONFIG, random_inputs, small_model
 
 from moe_bev_ros.learning.bev_targets import TargetMaker, Targets
-from moe_bev_ros.learning.losses import forecast_losses, importance_loss, road_loss, task_losses
+from moe_bev_ros.learning.losses import CLASS_WEIGHTS, forecast_losses, heading_loss, importance_loss, road_loss, task_losses
 from moe_bev_ros.learning.train_config import LossWeights
 from moe_bev_ros.model.bev_model import Hints, Outputs
 from moe_bev_ros.model.router import Routing
@@ -81,8 +81,34 @@ def test_an_error_of_a_box_costs_in_its_own_term(term):
     right = terms_of(outputs, targets)
     outputs.boxes[:, CHANNELS[term]] += 0.5
     wrong = terms_of(outputs, targets)
-    assert wrong[term] == pytest.approx(0.5, abs=1e-3)
+    weight = np.mean([CLASS_WEIGHTS[label] for label in targets.label[targets.valid]])
+    if term == 'heading':  # which end is the front costs beside it
+        assert 0.5 * weight - 1e-3 <= wrong[term] <= weight
+    else:
+        assert wrong[term] == pytest.approx(0.5 * weight, abs=1e-3)
     assert {name for name in CHANNELS if wrong[name] > right[name] + 1e-4} == {term}
+
+
+def test_a_box_turned_round_costs_less_than_one_across():
+    true = torch.tensor([0.6, 0.8])
+    across = torch.tensor([-0.8, 0.6])
+    assert 0.0 < heading_loss(-true, true) < heading_loss(across, true)
+    assert heading_loss(true, true) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_ends_that_look_alike_still_give_an_axis():
+    true = torch.tensor([1.0, 0.0])
+    either = [sum(float(heading_loss(along * true, sign * true)) for sign in (1.0, -1.0)) for along in (0.0, 0.5, 1.0)]
+    assert either[2] < either[0]
+    assert either[2] < either[1]
+
+
+def test_a_rare_class_counts_more():
+    targets = targets_of()
+    rare, common = (targets._replace(label=torch.full_like(targets.label, label)) for label in (2, 5))
+    outputs = telling(targets)
+    outputs.boxes[:, 0] += 0.5
+    assert terms_of(outputs, rare)['offset'] > 2.0 * terms_of(outputs, common)['offset']
 
 
 @pytest.mark.parametrize('name', ['heat', 'road', 'attributes'])
@@ -162,7 +188,8 @@ def test_weights_multiply_their_terms():
     outputs.boxes[:, 2] += 1.0
     once, _ = task_losses(outputs, targets, LossWeights(), CONFIG.head_cell_m)
     twice, _ = task_losses(outputs, targets, replace(LossWeights(), height=2 * LossWeights().height), CONFIG.head_cell_m)
-    assert float(twice - once) == pytest.approx(LossWeights().height, rel=1e-4)
+    weight = np.mean([CLASS_WEIGHTS[label] for label in targets.label[targets.valid]])
+    assert float(twice - once) == pytest.approx(LossWeights().height * weight, rel=1e-4)
 
 
 def test_the_scorer_learns_where_the_gradient_is_large():
