@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -31,7 +32,7 @@ class BevGrid:
         return round(2 * self.half_m / self.cell_m)
 
 
-PRECISIONS = ('auto', 'float32', 'bfloat16')
+PRECISIONS = ('auto', 'float32', 'bfloat16', 'int8')
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,14 @@ class EngineSettings:
     Attributes:
         grid: of the map of engines that have no grid of their own.
         num_threads: of a network on the CPU.
-        precision: of a network, one of PRECISIONS; auto: bfloat16 where the processor computes with it.
+        precision: of a network, one of PRECISIONS; auto: what the engine is best at without loss.
+        engine_dir: folder of an exported network; None: the one of the network that ships.
     """
 
     grid: BevGrid = BevGrid()
     num_threads: int = 1
     precision: str = 'auto'
+    engine_dir: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -18,17 +18,17 @@ from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.frame import CameraImages, Frame, LidarPoints
 from moe_bev_ros.core.objects import Detections
 from moe_bev_ros.core.se3 import Array
-from moe_bev_ros.engine.base import PRECISIONS, EngineError, EngineOutput, EngineSettings, Segmentation
+from moe_bev_ros.engine.base import EngineError, EngineOutput, EngineSettings, Segmentation
 from moe_bev_ros.engine.capability import CAPABILITY, load_capability
 from moe_bev_ros.engine.dispatcher import Dispatcher, Situation, look_of, traffic_of
 from moe_bev_ros.model.bev_model import Inputs, Outputs
-from moe_bev_ros.model.config import FRAME_EXPERTS, ModelConfig
-from moe_bev_ros.model.heads import ROAD_CLASSES
+from moe_bev_ros.model.config import FRAME_EXPERTS, ROAD_CLASSES, ModelConfig
 from moe_bev_ros.model.weights_file import load_weights
 from moe_bev_ros.perception.centre_boxes import CentreMaps, decode_maps
 from moe_bev_ros.perception.network_inputs import NetworkArrays, NetworkInputs, se2_of
 
 WEIGHTS = Path(__file__).resolve().parents[1] / 'weights' / 'tiny.safetensors'
+TORCH_PRECISIONS = ('auto', 'float32', 'bfloat16')
 MAX_GAP_S = 1.5  # an older memory is a guess
 
 
@@ -62,8 +62,8 @@ class TorchEngine:
 
     def __init__(self, settings: EngineSettings | None = None, weights: Path = WEIGHTS, capability: Path = CAPABILITY) -> None:
         settings = settings or EngineSettings()
-        if settings.precision not in PRECISIONS:
-            raise EngineError(f'precision {settings.precision!r} is none of {", ".join(PRECISIONS)}')
+        if settings.precision not in TORCH_PRECISIONS:
+            raise EngineError(f'engine torch: precision {settings.precision!r} is none of {", ".join(TORCH_PRECISIONS)}')
         torch.set_num_threads(settings.num_threads)
         try:
             self.model = load_weights(weights).channels_last()

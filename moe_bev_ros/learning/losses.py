@@ -25,7 +25,7 @@ NUM_LABELS = 10
 # scenes over that of the class, in the order of Label; then of what is hidden.
 CLASS_WEIGHTS = (0.75, 1.84, 2.18, 2.04, 1.79, 0.46, 1.86, 1.56, 1.0, 1.13, 1.0)
 DIRECTION_SHARPNESS, DIRECTION_SHARE = 4.0, 0.3
-# Thin and small classes of the road weigh more where they are, in the order of heads.ROAD_CLASSES.
+# Thin and small classes of the road weigh more where they are, in the order of config.ROAD_CLASSES.
 ROAD_POSITIVE_WEIGHTS = (1.0, 4.0, 8.0, 20.0, 3.0)
 LOG_SIGMA_RANGE = (-5.0, 3.0)  # as the decoder has it
 SMALLEST_ERRORS = (0.02, 0.02, 0.01, 0.02, 0.02)  # of x, y [m], yaw [rad], velocity [m/s]: no likelihood gains below

@@ -97,7 +97,7 @@ class Outputs(NamedTuple):
             sine and cosine of yaw, velocity in x, y [m/s].
         log_sigma: (B, 5, K, K) log of the standard deviation of x, y [m], yaw [rad], velocity in x, y [m/s].
         attributes: (B, 8, K, K) logits in the order of core.attributes.ATTRIBUTES.
-        road: (B, 5, K, K) logits in the order of heads.ROAD_CLASSES.
+        road: (B, 5, K, K) logits in the order of config.ROAD_CLASSES.
         forecast: (B, 6 (1 + 24), G, G): of each mode a logit, then 12 times x, y: where the road user will be, less constant
             velocity, in base_link's axes [m].
     """

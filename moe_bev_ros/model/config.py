@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +19,7 @@ MEMORIES = ('sparse', 'none', 'recurrent', 'queue', 'stack2', 'sweeps10')
 PILLAR_CHANNELS = 16
 AGE_CHANNELS = 2  # beside them, where several sweeps are stacked
 IMAGE_STRIDE = 8
+ROAD_CLASSES = ('drivable', 'divider', 'crossing', 'stop_line', 'vehicles')
 
 
 @dataclass(frozen=True)
@@ -165,6 +169,19 @@ def dense_twin(config: ModelConfig) -> ModelConfig:
         routing='dense',
         memory='recurrent',
     )
+
+
+def config_of(fields: Mapping[str, Any]) -> ModelConfig:
+    """A config from its fields as JSON has them.
+
+    Raises:
+        InputError: they are other ones than this version's.
+    """
+    differing = {field.name for field in dataclasses.fields(ModelConfig)} ^ set(fields)
+    if differing:
+        raise InputError(f'differs in {", ".join(sorted(differing))}')
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    return ModelConfig(**values)
 
 
 def profile(name: str) -> ModelConfig:

@@ -11,12 +11,11 @@ from torch.nn import functional
 
 from moe_bev_ros.core.attributes import ATTRIBUTES
 from moe_bev_ros.model.blocks import conv_block
-from moe_bev_ros.model.config import ModelConfig
+from moe_bev_ros.model.config import ROAD_CLASSES, ModelConfig
 
 HEAT_CHANNELS = 11  # the ten classes, and what is hidden
 BOX_CHANNELS = 10
 SIGMA_CHANNELS = 5
-ROAD_CLASSES = ('drivable', 'divider', 'crossing', 'stop_line', 'vehicles')
 NUM_MODES, NUM_STEPS, STEP_S = 6, 12, 0.5
 FORECAST_CHANNELS = NUM_MODES * (1 + 2 * NUM_STEPS)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -14,7 +13,7 @@ from torch import nn
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.files import disk_error
 from moe_bev_ros.model.bev_model import BevModel
-from moe_bev_ros.model.config import ModelConfig
+from moe_bev_ros.model.config import ModelConfig, config_of
 
 _CURE = 'train it anew with moe-bev train, or take the file that this version ships'
 
@@ -71,11 +70,6 @@ def read_config(text: str, path: Path) -> ModelConfig:
         InputError: it has other fields than this version's.
     """
     try:
-        fields: dict[str, Any] = json.loads(text)
-    except json.JSONDecodeError as err:
-        raise InputError(f'{path}: its config is not JSON ({err}); {_CURE}') from err
-    differing = {field.name for field in dataclasses.fields(ModelConfig)} ^ set(fields)
-    if differing:
-        raise InputError(f'{path}: another config (differs in {", ".join(sorted(differing))}); {_CURE}')
-    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-    return ModelConfig(**values)
+        return config_of(json.loads(text))
+    except (json.JSONDecodeError, InputError) as err:
+        raise InputError(f'{path}: another config ({err}); {_CURE}') from err
