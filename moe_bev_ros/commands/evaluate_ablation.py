@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--base-frames', type=int, default=16000, metavar='N', help='of the common beginning; default %(default)s'
     )
+    parser.add_argument(
+        '--shared-weights', type=Path, metavar='F', help='whose encoders, frame experts and heads the common beginning takes'
+    )
     parser.add_argument('--frames', type=int, default=8000, metavar='N', help='that each row learns from; default %(default)s')
     parser.add_argument('--seeds', type=_seeds, default=(0,), metavar='N,…', help='of each row; default 0')
     parser.add_argument('--threads', type=int, default=1, metavar='N', help='of the training; default %(default)s')
@@ -57,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
         args.seeds,
         args.resamples,
         args.workers,
+        args.shared_weights,
     )
     summary = ablation(plan, chosen_rows(config, args.rows), _print)
     if summary is None:

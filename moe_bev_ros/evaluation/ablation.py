@@ -7,6 +7,7 @@ figures of each row and seed.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ from moe_bev_ros.model.memory_baselines import half_bytes, memory_of
 from moe_bev_ros.model.weights_file import load_weights
 
 Say = Callable[[str], None]
+SHARED_PARTS = ('camera_encoder.', 'lidar_encoder.', 'lift.', 'camera.', 'lidar.', 'fused.', 'poor_sight.', 'heads.')
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Plan:
         scenes: of ``tree``, to be judged.
         first_frames, frames: that the common network and each row learn from.
         workers: processes that judge scenes.
+        shared_weights: of a trained network whose SHARED_PARTS, which no row is about, the common one takes; None: nothing.
     """
 
     config: ModelConfig
@@ -65,6 +68,7 @@ class Plan:
     seeds: tuple[int, ...] = (0,)
     resamples: int = RESAMPLES
     workers: int = 1
+    shared_weights: Path | None = None
 
     def about(self, row: Row, seed: int) -> dict[str, Any]:
         """What makes a finished row worthless if it changes."""
@@ -74,6 +78,9 @@ class Plan:
             'seed': seed,
             'first_frames': self.first_frames,
             'frames': self.frames,
+            'shared_weights': ''
+            if self.shared_weights is None
+            else hashlib.sha256(self.shared_weights.read_bytes()).hexdigest(),
             'train_scenes': len(self.train_tree.scenes('')),
             'scenes': list(self.scenes),
         }
@@ -143,8 +150,15 @@ def _first_weights(plan: Plan, say: Say) -> Weights | None:
     assert path is not None
     if not path.is_file():
         say(f'the network that all rows begin with: {plan.first_frames} frames')
-        path = _trained(plan, config, first_training(plan.training, plan.first_frames), path.parent, say, None)
+        shared = None if plan.shared_weights is None else shared_parts(plan.shared_weights)
+        path = _trained(plan, config, first_training(plan.training, plan.first_frames), path.parent, say, shared)
     return None if path is None else load_weights(path).state_dict()
+
+
+def shared_parts(path: Path) -> Weights:
+    """Of a file of weights, SHARED_PARTS."""
+    weights = load_weights(path).state_dict()
+    return {name: value for name, value in weights.items() if name.startswith(SHARED_PARTS)}
 
 
 def _trained(

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from model.small_model import CONFIG
+from model.small_model import CONFIG, small_model
 
 pytest.importorskip('nuscenes', reason='the extra "evaluation" is not installed')
 
@@ -15,12 +15,15 @@ from moe_bev_ros.cli import main
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.datasets.nuscenes_tree import open_tree
 from moe_bev_ros.evaluation import ablation_tables
-from moe_bev_ros.evaluation.ablation import Plan, ablation, chosen_rows
+from moe_bev_ros.evaluation.ablation import Plan, ablation, chosen_rows, shared_parts
 from moe_bev_ros.evaluation.ablation_engine import SceneJob, run_scene
 from moe_bev_ros.evaluation.ablation_files import load_row
 from moe_bev_ros.evaluation.ablation_summary import NAMES, Comparison, is_met
-from moe_bev_ros.learning.ablation_rows import REFERENCE, Goal
+from moe_bev_ros.learning.ablation_rows import REFERENCE, Goal, first_config
+from moe_bev_ros.learning.first_weights import begin_with
 from moe_bev_ros.learning.train_config import TrainConfig
+from moe_bev_ros.model.bev_model import BevModel
+from moe_bev_ros.model.weights_file import save_weights
 
 ROWS = ('ten sweeps', 'dispatcher')
 
@@ -168,3 +171,12 @@ def test_what_cannot_be_compared_is_said(plan, tmp_path, capsys, more, fact):
     root = str(plan.tree.root)
     assert main(['evaluate', 'ablation', '--data', root, '--train-data', root, '--out', str(tmp_path), *more]) == 2
     assert fact in capsys.readouterr().err
+
+
+def test_the_common_beginning_takes_what_no_row_is_about(tmp_path):
+    path = save_weights(small_model(), CONFIG, tmp_path / 'known.safetensors')
+    shared = shared_parts(path)
+    parts = {name.split('.')[0] for name in shared}
+    assert parts == {'camera_encoder', 'lidar_encoder', 'lift', 'camera', 'lidar', 'fused', 'poor_sight', 'heads'}
+    left = begin_with(BevModel(first_config(CONFIG)), shared)
+    assert not parts & {name.split('.')[0] for name in left}
