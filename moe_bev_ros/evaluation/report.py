@@ -48,6 +48,15 @@ class Table:
         lines = [self.columns, ('---',) * len(self.columns), *self.rows]
         return '\n'.join(f'| {" | ".join(cells)} |' for cells in lines)
 
+    def text(self) -> str:
+        """The same for a terminal: names to the left, figures to the right."""
+        lines = [self.columns, *self.rows]
+        widths = [max(len(cells[index]) for cells in lines) for index in range(len(self.columns))]
+        padded = [
+            [cells[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:]))] for cells in lines
+        ]
+        return '\n'.join('  '.join(cells).rstrip() for cells in padded)
+
 
 @dataclass(frozen=True)
 class Report:

@@ -154,6 +154,28 @@ FILES = {
         'valid_share': 1.0,
     },
     'bench_world': {'frame': {'name': 'a frame', 'ms_min': 4.0, 'ms_median': 5.0}, 'stages': []},
+    'roofline': {
+        'utilisation': 0.35,
+        'bandwidth': 0.7,
+        'expert': 'fused',
+        'goal_ms': 85.0,
+        'profiles': {
+            'orin_nx': {
+                'chip': 'Orin NX',
+                'limits': [{'name': '15 W'}],
+                'stages': [
+                    {
+                        'name': 'heads',
+                        'precision': 'INT8',
+                        'macs': 2_000_000_000,
+                        'moved_bytes': 3_000_000,
+                        'predicted_ms': {'15 W': {'gpu_ms': 90.25, 'dla_ms': 4.5}},
+                    }
+                ],
+                'total_ms': {'15 W': {'gpu_ms': 90.25, 'best_ms': 4.5}},
+            }
+        },
+    },
 }
 FOUND = {
     'perception': ('| clustering | 10 Hz |', '| clustering | 2 Hz |', '0.123 (0.110..0.130)', '0.321'),
@@ -183,6 +205,11 @@ FOUND = {
     ),
     'sensor_loss': ('| lidar | 3 s | 4 | 56 | 0.500', '0.020 (0.010..0.030)', '| 0 frames | 100 % |'),
     'bench_world': ('| a frame | 4.00 | 5.00 | 250.0 |',),
+    'roofline': (
+        'missed on paper',
+        '| heads | INT8 | 2.00 | 3.0 | 90.25 (DLA 4.50) |',
+        '| all, GPU alone |  | 2.00 | 3.0 | 90.2 |',
+    ),
 }
 
 
