@@ -18,9 +18,10 @@ from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.files import write_json
 from moe_bev_ros.datasets.nuscenes_tree import NuscenesTree, open_tree
 from moe_bev_ros.datasets.worker_processes import run_jobs
-from moe_bev_ros.engine.base import EngineError, EngineSettings
+from moe_bev_ros.engine.base import EngineError
 from moe_bev_ros.engine.capability import CAPABILITY, CLEAR_CONDITIONS, POOR_CONDITIONS, Capability, load_capability
 from moe_bev_ros.engine.dispatcher import Dispatcher
+from moe_bev_ros.engine.shipped import WEIGHTS
 from moe_bev_ros.evaluation.expert_scores import (
     ChosenScene,
     capability_results,
@@ -36,7 +37,7 @@ from moe_bev_ros.evaluation.sensor_loss import LOSSES, RUNS, LossScene, see_loss
 from moe_bev_ros.evaluation.strata import RESAMPLES
 
 if TYPE_CHECKING:
-    from moe_bev_ros.engine.torch_engine import TorchEngine
+    from moe_bev_ros.engine.bev_engine import BevEngine
     from moe_bev_ros.evaluation.expert_runs import Chooser, SideBySide
 
 CHOICES = ('camera', 'lidar', 'fused', 'poor_sight', 'fused+poor_sight', 'camera+lidar')
@@ -185,8 +186,6 @@ def _shuffled(choices: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
 def _jobs(
     tree: NuscenesTree, scenes: Sequence[str], args: argparse.Namespace, turns: Mapping[str, tuple[str, ...]]
 ) -> list[_Job]:
-    from moe_bev_ros.engine.torch_engine import WEIGHTS  # torch takes a second
-
     paths = args.weights or WEIGHTS, args.capability or CAPABILITY
     return [_Job(str(tree.root), tree.version, scene, *paths, turns) for scene in scenes]
 
@@ -242,11 +241,11 @@ def _network(weights: Path) -> SideBySide:
 
 
 @lru_cache(maxsize=1)
-def _engines(weights: Path, capability: Path) -> dict[str, TorchEngine]:
-    from moe_bev_ros.engine.torch_engine import TorchEngine
+def _engines(weights: Path, capability: Path) -> dict[str, BevEngine[Any]]:
+    from moe_bev_ros.engine.torch_network import torch_engine
 
     try:
-        return {name: TorchEngine(EngineSettings(), weights, capability) for name in RUNS}
+        return {name: torch_engine(weights=weights, capability=capability) for name in RUNS}
     except EngineError as err:
         raise InputError(str(err)) from err
 

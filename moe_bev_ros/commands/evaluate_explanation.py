@@ -33,7 +33,8 @@ def run(args: argparse.Namespace) -> int:
     """Write the picture."""
     from moe_bev_ros.engine.base import EngineError  # torch takes a second
     from moe_bev_ros.engine.explanation import Subject, explain_frame
-    from moe_bev_ros.engine.torch_engine import WEIGHTS, TorchEngine
+    from moe_bev_ros.engine.shipped import WEIGHTS
+    from moe_bev_ros.engine.torch_network import torch_engine
     from moe_bev_ros.evaluation.explanation_picture import draw_explanation
 
     if args.out.suffix not in ('.jpg', '.png'):
@@ -41,13 +42,13 @@ def run(args: argparse.Namespace) -> int:
     subject = Subject(Label[args.label.upper()], args.objects)
     cv2.setNumThreads(1)
     try:
-        engine = TorchEngine(weights=args.weights or WEIGHTS)
+        engine = torch_engine(weights=args.weights or WEIGHTS)
         size = engine.config.image_width, engine.config.image_height
         frame = _frame(open_tree(args.data, args.version), args.scene, args.frame, size)
         detections = engine.step(frame, None).detections
     except EngineError as err:
         raise InputError(str(err)) from err
-    picture_hw3 = draw_explanation(explain_frame(engine.model, frame, subject), frame, detections)
+    picture_hw3 = draw_explanation(explain_frame(engine.network.model, frame, subject), frame, detections)
     if not cv2.imwrite(str(args.out), cv2.cvtColor(picture_hw3, cv2.COLOR_RGB2BGR)):
         raise InputError(f'{args.out}: cannot be written; give a folder that is there, and make room')
     sys.stdout.write(f'{args.out}: {args.label} in frame {args.frame} of {args.scene}\n')

@@ -76,9 +76,9 @@ def _judge(name: str, frames: Sequence[SingleFrame], args: argparse.Namespace) -
 def _built(name: str, weights: Path | None) -> Engine:
     if weights is None or name != 'torch':
         return ENGINES[name](EngineSettings())
-    from moe_bev_ros.engine.torch_engine import TorchEngine
+    from moe_bev_ros.engine.torch_network import torch_engine
 
-    return TorchEngine(EngineSettings(), weights)
+    return torch_engine(weights=weights)
 
 
 def _step(engine: Engine, frame: Frame, times_ms: dict[str, list[float]]) -> EngineOutput:

@@ -32,6 +32,7 @@ class BevGrid:
         return round(2 * self.half_m / self.cell_m)
 
 
+DEVICES = ('auto', 'cpu', 'gpu', 'npu')
 PRECISIONS = ('auto', 'float32', 'bfloat16', 'int8')
 
 
@@ -43,13 +44,24 @@ class EngineSettings:
         grid: of the map of engines that have no grid of their own.
         num_threads: of a network on the CPU.
         precision: of a network, one of PRECISIONS; auto: what the engine is best at without loss.
+        device: one of DEVICES, of the network; auto: what the engine is best at.
         engine_dir: folder of an exported network; None: the one of the network that ships.
     """
 
     grid: BevGrid = BevGrid()
     num_threads: int = 1
     precision: str = 'auto'
+    device: str = 'auto'
     engine_dir: Path | None = None
+
+
+def computes_bfloat16() -> bool:
+    """Whether this processor has instructions for bfloat16."""
+    try:
+        flags = Path('/proc/cpuinfo').read_text().split()
+    except OSError:
+        return False
+    return bool({'avx512_bf16', 'amx_bf16', 'bf16'} & set(flags))
 
 
 @dataclass(frozen=True)

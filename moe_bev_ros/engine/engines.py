@@ -25,10 +25,10 @@ def _pillars(settings: EngineSettings) -> Engine:
 def _torch(settings: EngineSettings) -> Engine:
     """Likewise."""
     try:
-        from moe_bev_ros.engine.torch_engine import TorchEngine
+        from moe_bev_ros.engine.torch_network import torch_engine
     except ModuleNotFoundError as err:
         raise EngineError(f'engine torch: {err}; install moe-bev-ros[torch]') from err
-    return TorchEngine(settings)
+    return torch_engine(settings)
 
 
 ENGINES: dict[str, Callable[[EngineSettings], Engine]] = {'clustering': _clustering, 'pillars': _pillars, 'torch': _torch}

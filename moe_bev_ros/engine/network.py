@@ -23,11 +23,9 @@ class Encoded:
 
     Attributes:
         values: by name, in the form of the network that made them; no other network can read them.
-        num_key_points: image blocks that were looked at, over all cameras.
     """
 
     values: Mapping[str, Any]
-    num_key_points: int
 
 
 class NetworkOutputs(NamedTuple):
@@ -47,13 +45,14 @@ class NetworkOutputs(NamedTuple):
 
 
 class Network(Protocol):
-    """A network with its memory.
+    """A network with its memory; its name is that of the engine which runs it.
 
     ``encode`` and ``conclude`` may run in two threads at once, for consecutive frames. What ``encode`` gave is valid until the
     second ``encode`` after it begins, what ``conclude`` gave until the next ``conclude``: two sets of buffers are enough for a
     pipeline of two stages.
     """
 
+    name: str
     config: ModelConfig
 
     @property

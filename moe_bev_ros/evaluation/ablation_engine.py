@@ -15,9 +15,10 @@ from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.frame import Frame
 from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.datasets.nuscenes_tree import NuscenesTree, open_tree
-from moe_bev_ros.engine.base import EngineError, EngineOutput, EngineSettings
+from moe_bev_ros.engine.base import EngineError, EngineOutput
+from moe_bev_ros.engine.bev_engine import BevEngine
 from moe_bev_ros.engine.dispatcher import Dispatcher, Situation
-from moe_bev_ros.engine.torch_engine import TorchEngine
+from moe_bev_ros.engine.torch_network import torch_engine
 from moe_bev_ros.evaluation.perceived import SeenScene, see_scene
 from moe_bev_ros.evaluation.router_measures import Measures, RoutedFrame, object_patches, scene_measures
 from moe_bev_ros.model.router import Routing
@@ -78,14 +79,14 @@ class ListeningEngine:
     """The engine of a network, with sweeps stacked where it wants that; keeps what its router did in each step."""
 
     name = 'ablation'
-    least_score = TorchEngine.least_score
+    least_score = BevEngine.least_score
 
     def __init__(self, weights: Path, experts: tuple[str, ...]) -> None:
-        self.engine = TorchEngine(EngineSettings(), weights)
+        self.engine = torch_engine(weights=weights)
         if experts:
             self.engine.dispatcher = FixedExperts(experts)
         self._sweeps = SweepStack(self.engine.config.num_sweeps)
-        self.engine.model.router.register_forward_hook(self._hear)
+        self.engine.network.model.router.register_forward_hook(self._hear)
         self.reset()
 
     @property

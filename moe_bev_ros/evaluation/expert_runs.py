@@ -20,8 +20,9 @@ from moe_bev_ros.core.frame import Frame
 from moe_bev_ros.core.objects import Detections
 from moe_bev_ros.core.se3 import Array, inverse
 from moe_bev_ros.datasets.nuscenes_tree import NuscenesTree
+from moe_bev_ros.engine.bev_engine import MAX_GAP_S
 from moe_bev_ros.engine.dispatcher import Situation, look_of, traffic_of
-from moe_bev_ros.engine.torch_engine import MAX_GAP_S, autocast, chosen_precision, maps_of, tensors_of
+from moe_bev_ros.engine.torch_network import autocast, chosen_precision, maps_of, tensors_of
 from moe_bev_ros.evaluation.expert_scores import ChosenScene, FoundKeyframe
 from moe_bev_ros.model.bev_model import BevModel, Inputs, Outputs, Seen
 from moe_bev_ros.model.memory import State

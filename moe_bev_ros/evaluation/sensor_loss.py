@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.frame import Frame, without_cameras, without_lidar
@@ -14,7 +14,7 @@ from moe_bev_ros.engine.dispatcher import Dispatcher
 from moe_bev_ros.evaluation.expert_scores import ChosenScene, FoundKeyframe
 
 if TYPE_CHECKING:
-    from moe_bev_ros.engine.torch_engine import TorchEngine
+    from moe_bev_ros.engine.bev_engine import BevEngine
 
 RUNS = ('lost', 'without', 'intact')
 LOSSES: dict[str, tuple[Callable[[Frame], Frame], str]] = {  # what is done to a frame, and the only expert that is left
@@ -42,7 +42,7 @@ class LossScene:
 
 @dataclass
 class _Follower:
-    engine: TorchEngine
+    engine: BevEngine[Any]
     keyframes: list[FoundKeyframe] = field(default_factory=list)
     choices: list[str] = field(default_factory=list)
     valid: list[bool] = field(default_factory=list)
@@ -56,7 +56,7 @@ class _Follower:
             self.keyframes.append(FoundKeyframe(*place, output.detections))
 
 
-def see_loss(tree: NuscenesTree, scene: str, engines: Mapping[str, TorchEngine], sensor: str, after_s: float) -> LossScene:
+def see_loss(tree: NuscenesTree, scene: str, engines: Mapping[str, BevEngine[Any]], sensor: str, after_s: float) -> LossScene:
     """Drive through a scene with three engines at once.
 
     Args:
@@ -90,7 +90,7 @@ def see_loss(tree: NuscenesTree, scene: str, engines: Mapping[str, TorchEngine],
     return LossScene(runs, stamps[first], late[-1] if late else 0, sum(lost.valid[first:]) / len(lost.valid[first:]))
 
 
-def _fresh(engine: TorchEngine) -> TorchEngine:
+def _fresh(engine: BevEngine[Any]) -> BevEngine[Any]:
     """As at the begin of a drive; what was saved for two experts in earlier ones is forgotten too."""
     engine.reset()
     engine.dispatcher = Dispatcher(engine.dispatcher.capability)

@@ -20,7 +20,8 @@ from moe_bev_ros.nodes.base import StackNode
 from moe_bev_ros.nodes.convert import BASE_LINK, header, uint8_array
 
 if TYPE_CHECKING:
-    from moe_bev_ros.engine.torch_engine import TorchEngine
+    from moe_bev_ros.engine.bev_engine import BevEngine
+    from moe_bev_ros.engine.torch_network import TorchNetwork
 
 TOPIC = '~/debug/explanation'
 PERIOD_S = 1.0  # at the least from one picture to the next
@@ -30,9 +31,9 @@ def explanation_publisher(node: StackNode[Any], engine: Engine) -> ExplanationPu
     """None for an engine without a network that can be explained."""
     if engine.name != 'torch':
         return None
-    from moe_bev_ros.engine.torch_engine import TorchEngine
+    from moe_bev_ros.engine.bev_engine import BevEngine
 
-    return ExplanationPublisher(node, engine) if isinstance(engine, TorchEngine) else None
+    return ExplanationPublisher(node, engine) if isinstance(engine, BevEngine) else None
 
 
 class ExplanationPublisher:
@@ -42,10 +43,10 @@ class ExplanationPublisher:
         engine: whose network is explained; its memory is not touched.
     """
 
-    def __init__(self, node: StackNode[Any], engine: TorchEngine) -> None:
+    def __init__(self, node: StackNode[Any], engine: BevEngine[TorchNetwork]) -> None:
         from moe_bev_ros.perception.network_inputs import NetworkInputs
 
-        self._node, self._model = node, engine.model
+        self._node, self._model = node, engine.network.model
         self._inputs = NetworkInputs(engine.config)
         self._publisher = node.advertise(Image, TOPIC)
         self._thread: threading.Thread | None = None

@@ -11,7 +11,7 @@ from engine.small_network import CONFIG, small_weights
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.engine.clustering import ClusteringEngine
 from moe_bev_ros.engine.engines import ENGINES
-from moe_bev_ros.engine.torch_engine import TorchEngine
+from moe_bev_ros.engine.torch_network import torch_engine
 from moe_bev_ros.evaluation.closed_loop import RunRecord, drive, rig_for, run_case
 from moe_bev_ros.evaluation.drive_report import drive_report
 from moe_bev_ros.evaluation.drive_runs import DrivenSuite, RunFile, drive_suite, file_name
@@ -64,7 +64,7 @@ def test_a_network_drives_with_cameras_too(tmp_path, monkeypatch):
     built = []
 
     def build(settings):
-        built.append(TorchEngine(settings, weights, tmp_path / 'none.json'))
+        built.append(torch_engine(settings, weights, tmp_path / 'none.json'))
         return built[-1]
 
     monkeypatch.setitem(ENGINES, 'torch', build)
@@ -80,7 +80,7 @@ def test_cameras_are_drawn_for_nobody_who_does_not_look():
 
 
 def test_an_engine_that_cannot_be_built_is_an_input_error(tmp_path, monkeypatch):
-    monkeypatch.setitem(ENGINES, 'torch', lambda settings: TorchEngine(settings, tmp_path / 'none.safetensors'))
+    monkeypatch.setitem(ENGINES, 'torch', lambda settings: torch_engine(settings, tmp_path / 'none.safetensors'))
     with pytest.raises(InputError, match='no such weights'):
         drive(draw_scenario(SEED, 'free_driving'), DriveRow('torch', latency_ms=None), 0.3)
 

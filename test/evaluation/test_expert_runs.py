@@ -13,7 +13,7 @@ from moe_bev_ros.core.frame import without_lidar
 from moe_bev_ros.core.se3 import inverse
 from moe_bev_ros.datasets.nuscenes_tree import open_tree
 from moe_bev_ros.engine.base import EngineSettings
-from moe_bev_ros.engine.torch_engine import TorchEngine
+from moe_bev_ros.engine.torch_network import torch_engine
 from moe_bev_ros.evaluation.expert_runs import InTurn, SideBySide
 from moe_bev_ros.evaluation.sensor_loss import RUNS, see_loss
 from moe_bev_ros.model.bev_model import BevModel
@@ -42,7 +42,7 @@ def tree(tmp_path_factory):
 
 
 def engine_of(weights, tmp_path):
-    return TorchEngine(EXACT, weights, tmp_path / 'none.json')
+    return torch_engine(EXACT, weights, tmp_path / 'none.json')
 
 
 @pytest.mark.parametrize('turns', [('fused',), ('lidar',), ('camera',), ('fused+poor_sight', 'lidar', 'camera+lidar')])

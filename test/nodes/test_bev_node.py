@@ -13,8 +13,9 @@ from harness import ros
 from moe_bev_ros.core.frame import CameraImages, LidarPoints
 from moe_bev_ros.core.objects import Label
 from moe_bev_ros.core.trace import Trace
+from moe_bev_ros.engine.bev_engine import BevEngine
 from moe_bev_ros.engine.engines import ENGINES
-from moe_bev_ros.engine.torch_engine import TorchEngine
+from moe_bev_ros.engine.torch_network import torch_engine
 from moe_bev_ros.msg import CameraBundle, EngineStatus, LidarSweep, Objects
 from moe_bev_ros.nodes.base import SENSOR_QOS
 from moe_bev_ros.nodes.bev_node import BevNode
@@ -289,7 +290,7 @@ def test_frames_that_waited_for_a_busy_engine_give_way_to_the_newest():
 
 def test_the_network_publishes_what_it_left_out_and_what_it_lost(monkeypatch, tmp_path):
     weights = small_weights(tmp_path)
-    monkeypatch.setitem(ENGINES, 'torch', lambda settings: TorchEngine(settings, weights, tmp_path / 'none.json'))
+    monkeypatch.setitem(ENGINES, 'torch', lambda settings: torch_engine(settings, weights, tmp_path / 'none.json'))
     with ros({'engine': 'torch', 'score_threshold': 1.0}) as harness:
         bench = Bench(harness)
         status = harness.listen(EngineStatus, f'{OUT}/engine_status')
@@ -304,21 +305,21 @@ def test_the_network_publishes_what_it_left_out_and_what_it_lost(monkeypatch, tm
         assert status[1].memory_bytes > 0
 
 
-@pytest.mark.parametrize(('threshold', 'least'), [(-1.0, TorchEngine.least_score), (0.1, 0.1)])
+@pytest.mark.parametrize(('threshold', 'least'), [(-1.0, BevEngine.least_score), (0.1, 0.1)])
 def test_guesses_of_the_network_are_not_published_unless_they_are_asked_for(monkeypatch, tmp_path, threshold, least):
     weights = small_weights(tmp_path)
-    monkeypatch.setitem(ENGINES, 'torch', lambda settings: TorchEngine(settings, weights, tmp_path / 'none.json'))
+    monkeypatch.setitem(ENGINES, 'torch', lambda settings: torch_engine(settings, weights, tmp_path / 'none.json'))
     with ros({'engine': 'torch', 'score_threshold': threshold}) as harness:
         bench = Bench(harness)
         bench.sweeps.publish(sweep(1))
         scores = [item.score for item in bench.wait(1).objects]
         assert all(score >= least - 1e-6 for score in scores)
-        assert (min(scores, default=1.0) < TorchEngine.least_score) == (threshold > 0.0)
+        assert (min(scores, default=1.0) < BevEngine.least_score) == (threshold > 0.0)
 
 
 def test_a_rig_that_the_network_does_not_fit_yields_objects_that_are_not_valid(monkeypatch, tmp_path):
     weights = small_weights(tmp_path)
-    monkeypatch.setitem(ENGINES, 'torch', lambda settings: TorchEngine(settings, weights, tmp_path / 'none.json'))
+    monkeypatch.setitem(ENGINES, 'torch', lambda settings: torch_engine(settings, weights, tmp_path / 'none.json'))
     with ros({'engine': 'torch'}) as harness:
         bench = Bench(harness)
         bench.sweeps.publish(sweep(1))

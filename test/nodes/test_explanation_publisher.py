@@ -11,7 +11,7 @@ from harness import ros
 from moe_bev_ros.core.frame import CameraImages
 from moe_bev_ros.core.trace import Trace
 from moe_bev_ros.engine.engines import ENGINES
-from moe_bev_ros.engine.torch_engine import TorchEngine
+from moe_bev_ros.engine.torch_network import torch_engine
 from moe_bev_ros.model.weights_file import save_weights
 from moe_bev_ros.msg import CameraBundle, Objects
 from moe_bev_ros.nodes.base import SENSOR_QOS
@@ -28,7 +28,7 @@ PARAMETERS = {'dead_after': 1, 'wait_s': 0.01}
 @pytest.fixture
 def network(monkeypatch, tmp_path):
     weights = save_weights(small_model(), CONFIG, tmp_path / 'small.safetensors')
-    monkeypatch.setitem(ENGINES, 'torch', lambda settings: TorchEngine(settings, weights, tmp_path / 'none.json'))
+    monkeypatch.setitem(ENGINES, 'torch', lambda settings: torch_engine(settings, weights, tmp_path / 'none.json'))
 
 
 class Bench:

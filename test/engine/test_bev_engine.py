@@ -10,7 +10,7 @@ from engine.small_network import CONFIG, small_weights
 from moe_bev_ros.core.frame import CameraImages, Frame, LidarPoints, without_camera, without_cameras, without_lidar
 from moe_bev_ros.core.se3 import se3_from_xy_yaw
 from moe_bev_ros.engine.base import EngineError, EngineSettings
-from moe_bev_ros.engine.torch_engine import TorchEngine
+from moe_bev_ros.engine.torch_network import torch_engine
 from moe_bev_ros.model.bev_model import BevModel
 from moe_bev_ros.model.weights_file import save_weights
 
@@ -25,7 +25,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture
 def engine(weights, tmp_path):
-    return TorchEngine(EXACT, weights, tmp_path / 'none.json')
+    return torch_engine(EXACT, weights, tmp_path / 'none.json')
 
 
 def cameras_of(num=2, height=32, width=64, seed=0):
@@ -135,7 +135,7 @@ def test_a_rig_that_does_not_fit_is_named_and_the_next_frame_is_answered(engine)
 
 
 def test_answers_that_are_no_number_are_not_valid_and_do_not_stay(engine):
-    bias = engine.model.heads.heat.bias
+    bias = engine.network.model.heads.heat.bias
     with torch.inference_mode():
         kept = bias.clone()
         bias.fill_(float('nan'))
@@ -147,9 +147,9 @@ def test_answers_that_are_no_number_are_not_valid_and_do_not_stay(engine):
 
 
 def test_half_precision_finds_the_same_within_a_tolerance(weights, tmp_path):
-    exact = TorchEngine(EXACT, weights, tmp_path / 'none.json').step(frame_of(), None).detections
+    exact = torch_engine(EXACT, weights, tmp_path / 'none.json').step(frame_of(), None).detections
     halved = (
-        TorchEngine(EngineSettings(precision='bfloat16'), weights, tmp_path / 'none.json').step(frame_of(), None).detections
+        torch_engine(EngineSettings(precision='bfloat16'), weights, tmp_path / 'none.json').step(frame_of(), None).detections
     )
     gaps = np.linalg.norm(exact.boxes_n7[:20, None, :2] - halved.boxes_n7[None, :, :2], axis=2)
     assert np.median(gaps.min(axis=1)) < 0.05
@@ -157,13 +157,13 @@ def test_half_precision_finds_the_same_within_a_tolerance(weights, tmp_path):
 
 def test_missing_broken_and_foreign_weights_are_named(weights, tmp_path):
     with pytest.raises(EngineError, match='moe-bev train'):
-        TorchEngine(EXACT, tmp_path / 'none.safetensors')
+        torch_engine(EXACT, tmp_path / 'none.safetensors')
     cut = tmp_path / 'cut.safetensors'
     cut.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(EngineError, match='truncated'):
-        TorchEngine(EXACT, cut)
+        torch_engine(EXACT, cut)
     other = save_weights(BevModel(CONFIG), replace(CONFIG, head_channels=16), tmp_path / 'other.safetensors')
     with pytest.raises(EngineError, match='another network'):
-        TorchEngine(EXACT, other)
+        torch_engine(EXACT, other)
     with pytest.raises(EngineError, match='precision'):
-        TorchEngine(EngineSettings(precision='int4'), weights)
+        torch_engine(EngineSettings(precision='int4'), weights)
