@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from engine.small_network import CONFIG, small_weights
+from engine.small_network import CONFIG, STEP_NS, cameras_of, frame_of, small_weights
 
-from moe_bev_ros.core.frame import CameraImages, Frame, LidarPoints, without_camera, without_cameras, without_lidar
+from moe_bev_ros.core.frame import Frame, LidarPoints, without_camera, without_cameras, without_lidar
 from moe_bev_ros.core.se3 import se3_from_xy_yaw
 from moe_bev_ros.engine.base import EngineError, EngineSettings
 from moe_bev_ros.engine.torch_network import torch_engine
@@ -15,7 +15,6 @@ from moe_bev_ros.model.bev_model import BevModel
 from moe_bev_ros.model.weights_file import save_weights
 
 EXACT = EngineSettings(precision='float32')
-STEP_NS = 100_000_000
 
 
 @pytest.fixture(scope='module')
@@ -26,19 +25,6 @@ def weights(tmp_path_factory):
 @pytest.fixture
 def engine(weights, tmp_path):
     return torch_engine(EXACT, weights, tmp_path / 'none.json')
-
-
-def cameras_of(num=2, height=32, width=64, seed=0):
-    images = np.random.default_rng(seed).integers(0, 255, (num, height, width, 3)).astype(np.uint8)
-    matrices = np.tile(np.array([[40, 0, 32], [0, 40, 16], [0, 0, 1]], np.float32), (num, 1, 1))
-    forward = np.array([[0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 1.5], [0, 0, 0, 1]], float)
-    poses = np.stack([se3_from_xy_yaw(0, 0, index) @ forward for index in range(num)])
-    return CameraImages(images, matrices, poses, np.ones(num, bool), tuple(f'camera_{index}' for index in range(num)))
-
-
-def frame_of(index=1, seed=0, cameras=None):
-    points = np.random.default_rng(seed).uniform((-10, -10, 0, 0, -0.1), (10, 10, 2, 1, 0), (400, 5)).astype(np.float32)
-    return Frame(index * STEP_NS, cameras or cameras_of(seed=seed), LidarPoints(points), None)
 
 
 def same(one, other):
