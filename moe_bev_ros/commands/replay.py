@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,28 @@ CLOCK_RUNS_ON_S = ANSWER_TIMEOUT_S + 5.0
 EXIT_LOST = 1
 
 
+@dataclass(frozen=True)
+class Playing:
+    """How a bag is played.
+
+    Attributes:
+        loop: until Ctrl-C; else ``laps`` times.
+        start_s: of the beginning, which is skipped.
+        engage: let control follow the plans.
+    """
+
+    bag: Path
+    rate: float = 1.0
+    loop: bool = False
+    laps: int = 1
+    start_s: float = 0.0
+    engage: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.rate > 0.0 or not self.start_s >= 0.0:
+            raise ValueError(f'--rate must be above 0 and --start at least 0, got {self.rate} and {self.start_s}')
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The bag, and how to play it."""
     parser.add_argument('bag', type=Path, help='folder or storage file of a rosbag2 (sqlite3 or MCAP)')
@@ -43,16 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Returns 0; 1 where frames were lost; 3 where the bag is damaged."""
-    if not args.rate > 0.0 or not args.start >= 0.0:
-        raise ValueError(f'--rate must be above 0 and --start at least 0, got {args.rate} and {args.start}')
+    playing = Playing(args.bag, args.rate, args.loop, start_s=args.start, engage=args.engage)
     work = args.out or Path(tempfile.mkdtemp(prefix='moe_bev_replay_'))
-    with BagReader(args.bag) as bag:
-        streams = sensor_streams(bag.topics.values())
-        topics = tuple(bag.topics)
-    stack = replay_stack(load_stack(config_dir() / 'stack.yaml'), streams)
+    stack = load_stack(config_dir() / 'stack.yaml')
     if args.params:
         stack = with_params_file(stack, args.params)
-    summary, damage = _replay(args, stack, streams, topics, work)
+    summary, damage = play_through(playing, stack, work)
     write_json(work / 'summary.json', summary)
     say(table(summary))
     if damage:
@@ -87,24 +106,33 @@ def replay_stack(stack: Stack, streams: SensorStreams) -> Stack:
     return stack
 
 
-def _replay(
-    args: argparse.Namespace, stack: Stack, streams: SensorStreams, topics: tuple[str, ...], work: Path
-) -> tuple[dict[str, Any], str]:
-    """The summary, and what is wrong with the bag."""
+def play_through(playing: Playing, stack: Stack, work: Path) -> tuple[dict[str, Any], str]:
+    """Start the stack on the sensors of a bag, play it, and stop it.
+
+    Args:
+        work: for the logs of the nodes.
+
+    Returns:
+        The summary, and what is wrong with the bag.
+    """
+    with BagReader(playing.bag) as bag:
+        streams = sensor_streams(bag.topics.values())
+        topics = tuple(bag.topics)
+    stack = replay_stack(stack, streams)
     report_path = work / 'played.json'
     report_path.unlink(missing_ok=True)
     with RunningStack(stack, work / 'logs') as running:
         log = running.scorer.log
         running.wait_until_active()
         wait_for = tuple(f'{topic}={count}' for topic, count in running.num_subscriptions(topics).items() if count)
-        say(f'{len(stack.managed_names)} nodes are active; playing {args.bag}')
-        player = running.start_beside(_player(args, streams, wait_for, report_path))
+        say(f'{len(stack.managed_names)} nodes are active; playing {playing.bag}')
+        player = running.start_beside(_player(playing, streams, wait_for, report_path))
 
         def is_over() -> bool:
-            return (report_path.exists() and not args.loop) or not player.pids
+            return (report_path.exists() and not playing.loop) or not player.pids
 
         try:
-            if args.engage and (refusal := running.engage(is_over, math.inf)):
+            if playing.engage and (refusal := running.engage(is_over, math.inf)):
                 say(f'not engaged: {refusal}')
             running.spin_until(is_over, math.inf)
         except KeyboardInterrupt:
@@ -119,7 +147,7 @@ def _replay(
         return log.summary(), played['damage']
 
 
-def _player(args: argparse.Namespace, streams: SensorStreams, wait_for: tuple[str, ...], report: Path) -> NodeSpec:
+def _player(playing: Playing, streams: SensorStreams, wait_for: tuple[str, ...], report: Path) -> NodeSpec:
     anchors = [streams.cameras[0].topic] if streams.cameras else []
     clouds = [streams.lidars[0].topic] if streams.lidars else []
     return NodeSpec(
@@ -129,10 +157,11 @@ def _player(args: argparse.Namespace, streams: SensorStreams, wait_for: tuple[st
         respawn=False,
         raw_images=True,
         parameters={
-            'bag': str(args.bag),
-            'rate': args.rate,
-            'loop': args.loop,
-            'start_s': args.start,
+            'bag': str(playing.bag),
+            'rate': playing.rate,
+            'loop': playing.loop,
+            'laps': playing.laps,
+            'start_s': playing.start_s,
             'tail_s': CLOCK_RUNS_ON_S,
             'wait_for': wait_for,
             'count_topics': (*anchors, *clouds),

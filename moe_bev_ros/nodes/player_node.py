@@ -42,6 +42,7 @@ class PlayerParams:
     bag: str = param('', 'folder or storage file of the rosbag2', read_only=True)
     rate: float = param(1.0, 'speed of playing; 1: as recorded', low=0.01, high=100.0, read_only=True)
     loop: bool = param(False, 'begin again at the end; the clock then jumps back', read_only=True)
+    laps: int = param(1, 'how often it is played, without loop', low=1, high=10_000, read_only=True)
     start_s: float = param(0.0, 'skip this much of the beginning [s]', low=0.0, read_only=True)
     wait_for: tuple[str, ...] = param((), 'topic=number of subscriptions to wait for before playing', read_only=True)
     match_timeout_s: float = param(20.0, 'longest wait for these subscriptions [s]', low=0.0, read_only=True)
@@ -77,8 +78,9 @@ class PlayerNode(Node):
         self._wait_for_subscriptions()
         while True:
             self._play_once()
-            self._write_report()
-            if not self.params.loop:
+            if self.params.loop or self.laps == self.params.laps:
+                self._write_report()
+            if not self.params.loop and self.laps == self.params.laps:
                 break
             self._run_clock(self.bag.end_ns, LAP_PAUSE_S)
         self._run_clock(self.bag.end_ns, self.params.tail_s)

@@ -94,6 +94,18 @@ def test_a_loop_lets_the_clock_jump_back_until_it_is_stopped(bag, tmp_path):
     assert report_of(tmp_path)['laps'] >= 2
 
 
+def test_a_bag_is_played_as_often_as_it_was_asked_for_and_all_of_it_is_reported_once(bag, tmp_path):
+    with ros() as h:
+        heard = h.listen(Header, '/header', 100)
+        process = play(bag, tmp_path, 'wait_for:=["/header=1"]', 'laps:=2', 'rate:=4.0')
+        h.spin_until(lambda: process.poll() is not None, 30)
+        assert process.returncode == 0, process.stderr.read()
+        h.spin_until(lambda: len(heard) == 2 * NUM)
+    report = report_of(tmp_path)
+    assert report['laps'] == 2
+    assert report['stamps_ns']['/header'] == [int(message.frame_id) for message in heard]
+
+
 def test_of_a_cut_bag_the_rest_is_played_and_the_exit_code_tells(bag, tmp_path):
     file = next(bag.glob('*.db3'))
     (bag / 'metadata.yaml').unlink()
