@@ -125,6 +125,18 @@ class Dispatcher:
             self._choice = best
 
 
+class FixedExperts(Dispatcher):
+    """The same experts in every frame, for measurements."""
+
+    def __init__(self, experts: tuple[str, ...]) -> None:
+        super().__init__()
+        self._experts = experts
+
+    def choose(self, situation: Situation, k_max: int = 2) -> tuple[str, ...]:
+        """Whatever the frame holds."""
+        return self._experts
+
+
 def look_of(cameras: CameraImages | None) -> tuple[float, float]:
     """Mean and standard deviation (0..1) of the green of the valid images; zeros where there are none."""
     if cameras is None or not cameras.valid_n.any():

@@ -17,7 +17,7 @@ from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.datasets.nuscenes_tree import NuscenesTree, open_tree
 from moe_bev_ros.engine.base import EngineError, EngineOutput
 from moe_bev_ros.engine.bev_engine import BevEngine
-from moe_bev_ros.engine.dispatcher import Dispatcher, Situation
+from moe_bev_ros.engine.dispatcher import FixedExperts
 from moe_bev_ros.engine.torch_network import torch_engine
 from moe_bev_ros.evaluation.perceived import SeenScene, see_scene
 from moe_bev_ros.evaluation.router_measures import Measures, RoutedFrame, object_patches, scene_measures
@@ -61,18 +61,6 @@ class SceneJob:
     scene: str
     weights: str
     experts: tuple[str, ...]
-
-
-class FixedExperts(Dispatcher):
-    """The same experts in every frame."""
-
-    def __init__(self, experts: tuple[str, ...]) -> None:
-        super().__init__()
-        self._experts = experts
-
-    def choose(self, situation: Situation, k_max: int = 2) -> tuple[str, ...]:
-        """Whatever the frame holds."""
-        return self._experts
 
 
 class ListeningEngine:
