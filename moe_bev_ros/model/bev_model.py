@@ -25,7 +25,7 @@ from moe_bev_ros.model.memory import State
 from moe_bev_ros.model.memory_baselines import memory_of
 from moe_bev_ros.model.patch_experts import PatchExperts
 from moe_bev_ros.model.router import Router, Routing
-from moe_bev_ros.model.sparse_attention import KeyPoints, SparseAttention
+from moe_bev_ros.model.sparse_attention import BranchedAttention, KeyPoints, SparseAttention
 
 Clock = Callable[[str], None]
 
@@ -118,7 +118,8 @@ class BevModel(nn.Module):
         super().__init__()
         self.config = config
         self.camera_encoder, self.lidar_encoder = CameraEncoder(config), LidarEncoder(config)
-        self.key_points, self.attention, self.lift = KeyPoints(config), SparseAttention(config), Lift(config)
+        self.key_points, self.lift = KeyPoints(config), Lift(config)
+        self.attention: SparseAttention | BranchedAttention = SparseAttention(config)
         self.camera, self.lidar = CameraExpert(config), LidarExpert(config)
         self.fused, self.poor_sight = FusedExpert(config), FusedExpert(config)
         self.memory = memory_of(config)

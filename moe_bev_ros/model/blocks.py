@@ -11,16 +11,25 @@ def conv_block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> n
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
+class Sum(nn.Module):
+    """Adds two maps; a module, so that quantisation can give each of them a range."""
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """Same shape."""
+        return first + second
+
+
 class Residual(nn.Module):
     """One 3 x 3 convolution beside its input (He et al. 2016, with a single layer a block)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.block = conv_block(channels, channels)
+        self.block, self.sum = conv_block(channels, channels), Sum()
 
     def forward(self, x_bchw: Tensor) -> Tensor:
         """Same shape."""
-        return x_bchw + self.block(x_bchw)
+        summed: Tensor = self.sum(x_bchw, self.block(x_bchw))
+        return summed
 
 
 def stage(inputs: int, outputs: int, blocks: int) -> nn.Sequential:

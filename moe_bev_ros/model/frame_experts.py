@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from moe_bev_ros.model.blocks import Residual, conv_block
+from moe_bev_ros.model.blocks import Residual, Sum, conv_block
 from moe_bev_ros.model.config import ModelConfig
 
 
@@ -49,8 +49,9 @@ class FusedExpert(nn.Module):
         self.merge = conv_block(2 * config.channels, config.channels)
         self.inner = Residual(config.channels)
         self.fine = conv_block(config.channels, config.lidar_channels, kernel=1)
+        self.sum, self.fine_sum = Sum(), Sum()
 
     def forward(self, camera_bcgg: Tensor, lidar_bcgg: Tensor, fine_bfkk: Tensor) -> tuple[Tensor, Tensor]:
         """As LidarExpert."""
-        inner = lidar_bcgg + self.inner(self.merge(torch.cat([camera_bcgg, lidar_bcgg], dim=1)))
-        return inner, fine_bfkk + functional.interpolate(self.fine(inner), scale_factor=2.0, mode='nearest')
+        inner = self.sum(lidar_bcgg, self.inner(self.merge(torch.cat([camera_bcgg, lidar_bcgg], dim=1))))
+        return inner, self.fine_sum(fine_bfkk, functional.interpolate(self.fine(inner), scale_factor=2.0, mode='nearest'))

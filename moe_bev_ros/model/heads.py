@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from moe_bev_ros.core.attributes import ATTRIBUTES
-from moe_bev_ros.model.blocks import conv_block
+from moe_bev_ros.model.blocks import Sum, conv_block
 from moe_bev_ros.model.config import ROAD_CLASSES, ModelConfig
 
 HEAT_CHANNELS = 11  # the ten classes, and what is hidden
@@ -27,6 +27,7 @@ class Heads(nn.Module):
         super().__init__()
         fine, wide = config.lidar_channels, config.head_channels
         self.up = nn.Conv2d(config.channels, fine, 1)
+        self.sum = Sum()
         self.where = conv_block(fine, wide)
         self.which = conv_block(fine, wide)
         self.heat = nn.Conv2d(wide, HEAT_CHANNELS, 1)
@@ -44,7 +45,7 @@ class Heads(nn.Module):
 
     def forward(self, map_bcgg: Tensor, fine_bfkk: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         """heat, boxes, log_sigma, attributes, road, forecast; see `Outputs`."""
-        x = torch.relu(fine_bfkk + functional.interpolate(self.up(map_bcgg), scale_factor=2.0, mode='nearest'))
+        x = torch.relu(self.sum(fine_bfkk, functional.interpolate(self.up(map_bcgg), scale_factor=2.0, mode='nearest')))
         where, which = self.where(x), self.which(x)
         heat, road = self.heat(where), self.road(where)
         return heat, self.boxes(which), self.log_sigma(which), self.attributes(which), road, self.forecast(map_bcgg)

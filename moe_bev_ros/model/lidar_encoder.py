@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from moe_bev_ros.model.blocks import conv_block, stage
+from moe_bev_ros.model.blocks import Sum, conv_block, stage
 from moe_bev_ros.model.config import ModelConfig
 
 
@@ -20,10 +20,11 @@ class LidarEncoder(nn.Module):
         self.inner = stage(fine, inner, 1)
         self.wide = stage(inner, wide, 1)
         self.narrow = conv_block(wide, inner, kernel=1)
+        self.sum = Sum()
 
     def forward(self, pillars_bpss: Tensor) -> tuple[Tensor, Tensor]:
         """Maps (B, C, G, G), and (B, lidar_channels, K, K) with the heads' resolution."""
         fine = self.fine(pillars_bpss)
         inner = self.inner(fine)
         context = self.narrow(self.wide(inner))
-        return inner + functional.interpolate(context, scale_factor=2.0, mode='nearest'), fine
+        return self.sum(inner, functional.interpolate(context, scale_factor=2.0, mode='nearest')), fine

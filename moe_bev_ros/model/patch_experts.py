@@ -63,19 +63,32 @@ class AttentionExpert(nn.Module):
         return mixed + self.mlp(mixed)
 
 
+class Volume(nn.ModuleList):
+    """A 3D convolution over before and now."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__([nn.Conv3d(channels, hidden, (2, 3, 3)), nn.ReLU(inplace=True)])
+
+    def forward(self, before_scuu: Tensor, now_scuu: Tensor) -> Tensor:
+        """(slots, hidden, patch, patch) of patches with their rim."""
+        convolution, relu = self
+        seen: Tensor = relu(convolution(torch.stack([before_scuu, now_scuu], dim=2)))
+        return seen[:, :, 0]
+
+
 class TemporalExpert(nn.Module):
     """The vision expert: a 3D convolution over before and now, and attention over time."""
 
     def __init__(self, channels: int, heads: int, patch: int) -> None:
         super().__init__()
         hidden = channels // 2
-        self.volume = nn.Sequential(nn.Conv3d(channels, hidden, (2, 3, 3)), nn.ReLU(inplace=True))
+        self.volume: nn.Module = Volume(channels, hidden)
         self.widen = nn.Conv2d(hidden, channels, 1)
         self.attention = AttentionExpert(channels, heads, patch)
 
     def forward(self, now_scuu: Tensor, before_scuu: Tensor) -> Tensor:
         """(slots, L, C) of patches with their rim."""
-        volume = self.volume(torch.stack([before_scuu, now_scuu], dim=2))[:, :, 0]
+        volume = self.volume(before_scuu, now_scuu)
         now, before = (_cells(maps[:, :, 1:-1, 1:-1]) for maps in (now_scuu, before_scuu))
         return _cells(self.widen(volume)) + self.attention(now, before)
 

@@ -7,6 +7,8 @@ Legend: n images, h w blocks of an image (P = h w), K key points, J neighbours, 
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -80,12 +82,17 @@ class SparseAttention(nn.Module):
 
     def forward(self, fine_nchw: Tensor, coarse_nchw: Tensor, chosen_nk: Tensor) -> Tensor:
         """(n, K, C) features of the key points ``chosen_nk`` (n, K), which are sorted by importance."""
-        maps = [fine_nchw, coarse_nchw] if self.absorbs else [self.key_value(fine_nchw), self.key_value(coarse_nchw)]
-        fine_rows, coarse_rows, own_rows = (_rows(values) for values in (*maps, fine_nchw))
+        rows = self.rows_of(fine_nchw, coarse_nchw)
         parts = (chosen_nk[:, : self.first], chosen_nk[:, self.first :])
-        return torch.cat([self._attend(own_rows, fine_rows, coarse_rows, part) for part in parts if part.shape[1]], dim=1)
+        return torch.cat([self.attend(*rows, part) for part in parts if part.shape[1]], dim=1)
 
-    def _attend(self, own_npc: Tensor, fine_npc: Tensor, coarse_npc: Tensor, chosen_nk: Tensor) -> Tensor:
+    def rows_of(self, fine_nchw: Tensor, coarse_nchw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(n, P, C) features of the blocks, and (n, P, ·), (n, P / 4, ·) that are gathered around key points."""
+        maps = [fine_nchw, coarse_nchw] if self.absorbs else [self.key_value(fine_nchw), self.key_value(coarse_nchw)]
+        return _rows(fine_nchw), _rows(maps[0]), _rows(maps[1])
+
+    def attend(self, own_npc: Tensor, fine_npc: Tensor, coarse_npc: Tensor, chosen_nk: Tensor) -> Tensor:
+        """(n, K, C) of some key points, from `rows_of`."""
         own_nkc = take_rows(own_npc, chosen_nk)
         num, count, channels = own_nkc.shape
         near = take_rows(fine_npc, self.near_pj[chosen_nk].flatten(1)).view(num, count, self.near_pj.shape[1], -1)
@@ -112,6 +119,28 @@ class SparseAttention(nn.Module):
         summed = (weights_nkaj @ around_nkjc).flatten(0, 1).transpose(0, 1) @ to_values.transpose(1, 2)
         biased = summed.transpose(0, 1).reshape(num, count, channels)
         return biased if self.key_value.bias is None else biased + self.key_value.bias[channels:]
+
+
+class BranchedAttention(nn.Module):
+    """The same attention with layers of their own for the most important key points, which may keep more bits than the rest.
+
+    Attributes:
+        leading, rest: equal when made.
+        first: how many key points go through ``leading``.
+    """
+
+    def __init__(self, attention: SparseAttention) -> None:
+        super().__init__()
+        self.leading, self.rest = attention, copy.deepcopy(attention)
+        self.first = attention.first
+
+    def forward(self, fine_nchw: Tensor, coarse_nchw: Tensor, chosen_nk: Tensor) -> Tensor:
+        """As `SparseAttention`."""
+        leading: Tensor = self.leading.attend(*self.leading.rows_of(fine_nchw, coarse_nchw), chosen_nk[:, : self.first])
+        if self.first == chosen_nk.shape[1]:
+            return leading
+        rest = self.rest.attend(*self.rest.rows_of(fine_nchw, coarse_nchw), chosen_nk[:, self.first :])
+        return torch.cat([leading, rest], dim=1)
 
 
 def take_rows(rows_npc: Tensor, index_nk: Tensor) -> Tensor:
