@@ -1,0 +1,133 @@
+"""Sub-engines in OpenVINO: on the CPU, or on an Intel GPU or NPU where there is one.
+
+Left to itself OpenVINO computes in bfloat16 where the processor can, so the precision is always named. Quantised layers are
+found by their quantise and dequantise nodes, whatever the precision of the others is.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moe_bev_ros.engine.base import EngineError, EngineSettings, computes_bfloat16
+from moe_bev_ros.engine.manifest import Part
+from moe_bev_ros.engine.session import Arrays
+
+sys.modules.setdefault('openvino_telemetry', None)  # type: ignore[arg-type]  # its import would report home over the network
+import openvino  # noqa: E402
+
+HINTS = {'float32': 'f32', 'int8': 'f32', 'bfloat16': 'bf16'}
+# OpenVINO would take the coordinates in these graphs for numbers like others: bfloat16 moves what is 50 m away by 0.25 m.
+EXACT_PARTS = ('memory_read', 'router', 'memory_write')
+
+
+class Layer(NamedTuple):
+    """What the run-time's own trace says of a layer in the last run.
+
+    Attributes:
+        kind: as OpenVINO names it: Convolution, Reorder ...
+        precision: that it computed in: f32, bf16, i8, i32 ...
+        wall_ms: 0 where it did not run.
+    """
+
+    name: str
+    kind: str
+    precision: str
+    wall_ms: float
+
+
+class OpenVinoSession:
+    """One sub-engine. Inputs are read where they lie, and outputs written where they stay: nothing is copied on the CPU.
+
+    Attributes:
+        compiled: as OpenVINO runs it.
+    """
+
+    def __init__(self, compiled: openvino.CompiledModel, part: Part) -> None:
+        self.compiled = compiled
+        self._request = compiled.create_infer_request()
+        read = {name for port in compiled.inputs for name in port.names}  # an input may have more names than one
+        self._names = tuple(tensor.name for tensor in part.inputs if tensor.name in read)
+        self._given: dict[str, NDArray[Any]] = {}
+        self._outputs = {tensor.name: np.zeros(tensor.shape, tensor.dtype) for tensor in part.outputs}
+        for name, array in self._outputs.items():
+            self._bind(name, array)
+
+    def run(self, inputs: Arrays) -> Arrays:
+        """See `Session`."""
+        for name in self._names:
+            if inputs[name] is not self._given.get(name):
+                self._given[name] = inputs[name]
+                self._bind(name, inputs[name])
+        self._request.infer()
+        return self._outputs
+
+    def layers(self) -> tuple[Layer, ...]:
+        """Of a run-time that traces; those of a sub-engine that was never run took no time."""
+        layers = self._request.profiling_info
+        return tuple(
+            Layer(layer.node_name, layer.node_type, layer.exec_type.rpartition('_')[2].lower(), _ms(layer)) for layer in layers
+        )
+
+    def _bind(self, name: str, array: NDArray[Any]) -> None:
+        self._request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
+
+
+class OpenVino:
+    """See `RunTime`; with ``traces`` sessions keep the time of each layer.
+
+    Precision auto: bfloat16 where the processor has it, and float32 beside quantised layers, where bfloat16 gains nothing; on
+    other devices, which no test has seen, what they choose.
+
+    Raises:
+        EngineError: there is no such device.
+    """
+
+    name = 'openvino'
+
+    def __init__(self, settings: EngineSettings, *, traces: bool = False) -> None:
+        self._core = openvino.Core()
+        self._device = 'CPU' if settings.device == 'auto' else settings.device.upper()
+        self._settings, self._traces = settings, traces
+        there = self._core.available_devices  # of several of a kind: GPU.0, GPU.1; GPU is then the first
+        if self._device not in {name.partition('.')[0] for name in there}:
+            names = ', '.join(there).lower()
+            raise EngineError(
+                f'engine openvino: no device {settings.device}; there are {names}; choose another or install its driver'
+            )
+
+    def open(self, part: Part, path: Path) -> OpenVinoSession:
+        """See `RunTime`."""
+        try:
+            model = self._core.read_model(path)
+            compiled = self._core.compile_model(model, self._device, self._properties(path.stem, model))
+        except RuntimeError as err:
+            cause = str(err).strip().splitlines()[-1]
+            raise EngineError(f'engine openvino: {path} on {self._device}: {cause}; export it again: moe-bev export') from err
+        return OpenVinoSession(compiled, part)
+
+    def _properties(self, part_name: str, model: openvino.Model) -> dict[str, Any]:
+        properties: dict[str, Any] = {'PERFORMANCE_HINT': 'LATENCY', 'PERF_COUNT': self._traces}
+        if self._device == 'CPU':  # pinned threads of several nodes would meet on one core
+            num_threads = self._settings.num_threads
+            properties |= {'INFERENCE_NUM_THREADS': num_threads, 'NUM_STREAMS': 1, 'ENABLE_CPU_PINNING': False}
+        hint = 'f32' if part_name in EXACT_PARTS else self._hint(model)
+        return properties | ({'INFERENCE_PRECISION_HINT': hint} if hint else {})
+
+    def _hint(self, model: openvino.Model) -> str:
+        precision = self._settings.precision
+        if precision != 'auto':
+            return HINTS[precision]
+        if any(layer.get_type_name() == 'FakeQuantize' for layer in model.get_ops()):
+            return 'f32'
+        if self._device != 'CPU':
+            return ''
+        return 'bf16' if computes_bfloat16() else 'f32'
+
+
+def _ms(layer: openvino.ProfilingInfo) -> float:
+    return 1e3 * float(layer.real_time.total_seconds())
