@@ -1,10 +1,13 @@
-"""Text files that are whole or not there: written beside their place, then moved to it."""
+"""Files and folders that are whole or not there: written beside their place, then moved to it."""
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,45 @@ def write_texts(texts: Mapping[Path, str]) -> None:
             with suppress(OSError):
                 other.unlink(missing_ok=True)
         raise disk_error(err, path) from err
+
+
+@contextmanager
+def whole_folder(folder: Path, marker: str, *, replaces: bool = True) -> Iterator[Path]:
+    """A new folder to be filled, which takes the place of ``folder`` when the block ends well.
+
+    Args:
+        marker: a file that every such folder holds; another folder, unless it is empty, is not touched.
+        replaces: False: where another process was first, its folder stays.
+
+    Raises:
+        InputError: there is another folder, or it cannot be written; what was there stays.
+    """
+    if folder.exists() and not (folder / marker).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InputError(f'{folder}: is there, and no folder with a {marker}; give a new one')
+    temporary = folder.with_name(f'.{folder.name}.{os.getpid()}')
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        yield temporary
+        _take_place(temporary, folder, replaces=replaces)
+    except OSError as err:
+        raise disk_error(err, folder) from err
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _take_place(temporary: Path, folder: Path, *, replaces: bool) -> None:
+    before = folder.with_name(f'{temporary.name}.before')
+    if replaces and folder.exists():
+        folder.rename(before)
+    try:
+        temporary.rename(folder)
+    except OSError as err:
+        if before.exists():
+            before.rename(folder)
+        if replaces or err.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def disk_error(err: OSError, path: Path) -> InputError:

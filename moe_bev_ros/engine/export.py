@@ -1,4 +1,4 @@
-"""ONNX files of a network's sub-engines, in fixed shapes, for any run-time."""
+"""A network's sub-engines as ONNX files in fixed shapes, with the manifest that makes a folder of them an engine."""
 
 from __future__ import annotations
 
@@ -14,16 +14,47 @@ from torch.jit._trace import TracerWarning
 from torch.onnx.symbolic_helper import parse_args
 from torch.onnx.utils import register_custom_op_symbolic, unregister_custom_op_symbolic
 
-from moe_bev_ros.core.files import disk_error
+from moe_bev_ros.core.files import disk_error, whole_folder
+from moe_bev_ros.engine.manifest import MANIFEST, Manifest, Tensor, part_of, write_manifest
 from moe_bev_ros.model.bev_model import BevModel
 from moe_bev_ros.model.sub_engines import SubEngine, sub_engines
 
 OPSET = 17
+ONNX_TYPES = {onnx.TensorProto.FLOAT: 'float32', onnx.TensorProto.INT64: 'int64'}
 EXPECTED_WARNINGS = (  # of torch's exporter; the new one would need one more package
     'You are using the legacy',
     'The feature will be removed',
     'Constant folding',
 )
+
+
+def export_engine(model: BevModel, weights_sha256: str, folder: Path, *, replaces: bool = True) -> Manifest:
+    """Write the sub-engines and their manifest: the whole folder, or nothing of it.
+
+    The network goes to evaluation mode.
+
+    Args:
+        replaces: False: where another process was first, its folder stays.
+
+    Raises:
+        InputError: the folder holds something else, or cannot be written; what was there stays.
+    """
+    with whole_folder(folder, MANIFEST, replaces=replaces) as temporary:
+        parts = {path.stem: part_of(path, *tensors_of(path)) for path in export_onnx(model, temporary)}
+        manifest = Manifest(model.config, 'float32', OPSET, weights_sha256, parts)
+        write_manifest(temporary, manifest)
+    return manifest
+
+
+def tensors_of(path: Path) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """What goes into the graph of an ONNX file, and what comes out."""
+    graph = onnx.load(path).graph
+    return tuple(map(_tensor, graph.input)), tuple(map(_tensor, graph.output))
+
+
+def _tensor(value: onnx.ValueInfoProto) -> Tensor:
+    kind = value.type.tensor_type
+    return Tensor(value.name, tuple(size.dim_value for size in kind.shape.dim), ONNX_TYPES[kind.elem_type])
 
 
 def export_onnx(model: BevModel, folder: Path) -> list[Path]:
