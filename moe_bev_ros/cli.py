@@ -15,6 +15,7 @@ COMMANDS = {
     'world': 'write data sets of the simulated world, look at them, say how hard they are',
     'train': 'train a network on the simulated world',
     'model': 'say what a network is made of, and what it costs',
+    'export': 'write a network as ONNX files, for any run-time',
     'bench': 'measure parts of the stack against a baseline in the same run',
     'evaluate': 'judge engines, planners and the world itself',
     'doctor': 'check this machine, one line a fact, with a cure',

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -64,10 +64,9 @@ def whole_folder(folder: Path, marker: str, *, replaces: bool = True) -> Iterato
         InputError: there is another folder, or it cannot be written; what was there stays.
     """
     if folder.exists() and not (folder / marker).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise InputError(f'{folder}: is there, and no folder with a {marker}; give a new one')
-    temporary = folder.with_name(f'.{folder.name}.{os.getpid()}')
+        raise InputError(f'{folder}: is there, and lacks {marker}; give a new folder')
+    temporary = folder.with_name(f'.{folder.name}.{uuid.uuid4().hex}')
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         yield temporary
         _take_place(temporary, folder, replaces=replaces)

@@ -25,13 +25,7 @@ from moe_bev_ros.perception.network_inputs import NetworkArrays
 NEXT = 'next_'  # begins the names of the state as it is written
 NUM_SETS = 2  # of the encoders' outputs: one is filled while the other is read
 ENCODERS = ('camera_attention', 'lidar_encoder')  # whose outputs are read in the second half of a step
-EXPERT_MAPS = ('now', 'fine')
-LAST = (
-    ('router', 'router'),
-    ('patch_experts', 'patch_experts'),
-    ('memory_write', 'memory_write'),
-    ('heads', 'heads'),
-)  # sub-engines, and what their stages are called
+LAST = ('router', 'patch_experts', 'memory_write', 'heads')
 
 
 def chain_engine(
@@ -103,9 +97,9 @@ class SubEngineChain:
         clock('frame_experts')
         values |= self._sessions['memory_read'].run({**values, 'motion': self._motion_133, 'dt': self._dt_1})
         clock('memory')
-        for name, stage in LAST:
+        for name in LAST:
             values |= self._sessions[name].run(values)
-            clock(stage)
+            clock(name)
         self._state = {name: values[f'{NEXT}{name}'] for name in self._empty}
         maps = (values[name][0] for name in ('heat', 'boxes', 'log_sigma', 'attributes', 'forecast'))
         num_key_points = encoded.values['chosen'].size if 'chosen' in encoded.values else 0

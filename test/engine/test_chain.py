@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from engine.exported import exported_small
 from model.small_model import CONFIG, random_inputs
 
 from moe_bev_ros.engine.base import EngineSettings
@@ -18,11 +17,6 @@ from moe_bev_ros.perception.network_inputs import NetworkArrays
 EXACT = EngineSettings(precision='float32')
 EXPERTS = (('fused',), ('camera',), ('lidar', 'poor_sight'), ('fused',))
 RTOL, ATOL = 1e-3, 1e-4
-
-
-@pytest.fixture(scope='module')
-def exported(tmp_path_factory):
-    return exported_small(tmp_path_factory.mktemp('exported'))
 
 
 @pytest.fixture
