@@ -23,7 +23,7 @@ $(VENV)/.python: constraints.txt constraints-$(ROS_DISTRO).txt pyproject.toml
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -c constraints-$(ROS_DISTRO).txt \
 	  setuptools wheel numpy 'ros-rclpy[fastrtps]' ros-common-interfaces 2>&1 | bash .ci/progress
 	@$(BIN)/python -m pip install --disable-pip-version-check --no-build-isolation -c constraints-$(ROS_DISTRO).txt \
-	  -e '.[dev,evaluation,torch]' 2>&1 | bash .ci/progress
+	  -e '.[dev,evaluation,torch,engines]' 2>&1 | bash .ci/progress
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.python $(DEFINITIONS) $(INSTALLED)
