@@ -11,26 +11,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from moe_bev_ros.core.frame import Frame
 from moe_bev_ros.core.se3 import Array
 from moe_bev_ros.engine.base import Engine, EngineError, EngineOutput
+from moe_bev_ros.engine.bev_engine import Begun, BevEngine
 
 C = TypeVar('C')
 WAITS = ('wait_to_begin', 'wait_to_finish')  # stages in which nothing is done
-
-
-class StagedEngine(Engine, Protocol):
-    """An engine whose step has two halves, which may be done in two threads for consecutive frames; see `BevEngine`."""
-
-    def begin(self, frame: Frame, base_link_now_se3_before: Array | None) -> Any:
-        """What needs no result of earlier frames; may run while another thread finishes the frame before."""
-        ...
-
-    def finish(self, begun: Any) -> EngineOutput:
-        """The rest; frame after frame, in order."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -94,7 +83,7 @@ class _Job(Generic[C]):
     motion: Array | None
     round: int
     passed_over: tuple[C, ...] = ()
-    begun: Any = None
+    begun: Begun | None = None
     error: Exception | None = None
     since_s: float = field(default_factory=time.perf_counter)  # it waits
     waited_ms: list[float] = field(default_factory=list)
@@ -107,7 +96,7 @@ class Pipeline(Generic[C]):
         answer: called from another thread; must not raise, nor call the pipeline.
     """
 
-    def __init__(self, engine: StagedEngine, answer: Callable[[Answer[C]], None]) -> None:
+    def __init__(self, engine: BevEngine[Any], answer: Callable[[Answer[C]], None]) -> None:
         self.dropped = 0
         self._engine, self._answer = engine, answer
         self._changed = threading.Condition()
@@ -167,7 +156,7 @@ class Pipeline(Generic[C]):
     def _finish_frames(self) -> None:
         while (job := self._next_to_finish()) is not None:
             output = None
-            if job.round == self._round and job.error is None:
+            if job.round == self._round and job.begun is not None:
                 try:
                     output = self._engine.finish(job.begun)
                 except Exception as err:  # likewise
@@ -215,6 +204,11 @@ class Pipeline(Generic[C]):
     def _drop(self, context: C) -> None:
         self.dropped += 1
         self._answer(Answer(context))
+
+
+def steps_of(engine: Engine, answer: Callable[[Answer[C]], None], *, overlap: bool) -> InTurn[C] | Pipeline[C]:
+    """A pipeline where it is wanted and the engine has two halves."""
+    return Pipeline(engine, answer) if overlap and isinstance(engine, BevEngine) else InTurn(engine, answer)
 
 
 def _composed(after: Array | None, before: Array | None) -> Array | None:

@@ -173,6 +173,15 @@ class StackNode(LifecycleNode, Generic[P]):
         clock = self.steady_clock if steady else self.get_clock()
         self._timers_made.append(self.create_timer(period_s, guarded, clock=clock))
 
+    def waker(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """What other threads call to have ``callback`` called soon in the executor's thread, while active."""
+
+        def guarded() -> None:
+            if self.is_active:
+                self._defended('what another thread did', callback)
+
+        return self.create_guard_condition(guarded).trigger
+
     def reject(self, topic: str, fact: str) -> None:
         """Count a message that cannot be used and say why, naming the topic."""
         self.counters['rejected'] += 1

@@ -2,42 +2,32 @@
 
 from __future__ import annotations
 
-import array
 import time
+from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
-from geometry_msgs.msg import Point, Pose, Quaternion
-from nav_msgs.msg import MapMetaData, OccupancyGrid, Odometry
+from nav_msgs.msg import OccupancyGrid, Odometry
 from rclpy.qos import QoSProfile
 from visualization_msgs.msg import MarkerArray
 
 from moe_bev_ros.core.errors import InputError
-from moe_bev_ros.core.frame import CameraImages, EgoMotion, Frame, LidarPoints
+from moe_bev_ros.core.frame import Frame, LidarPoints
 from moe_bev_ros.core.objects import Detections, Scene
-from moe_bev_ros.core.se3 import Array, inverse, transform_points
-from moe_bev_ros.core.trace import Trace
-from moe_bev_ros.engine.base import PRECISIONS, BevGrid, EngineError, EngineOutput, EngineSettings, Segmentation
+from moe_bev_ros.engine.base import DEVICES, PRECISIONS, BevGrid, EngineError, EngineOutput, EngineSettings
 from moe_bev_ros.engine.engines import ENGINES
+from moe_bev_ros.engine.pipeline import Answer, InTurn, Pipeline, steps_of
 from moe_bev_ros.msg import CameraBundle, EngineStatus, LidarSweep, Objects
 from moe_bev_ros.nodes.base import FRAME_QOS, SENSOR_QOS, StackNode, run, stamp_to_ns
-from moe_bev_ros.nodes.convert import (
-    BASE_LINK,
-    cameras_from_msg,
-    ego_from_msg,
-    header,
-    lidar_from_msg,
-    scene_to_msg,
-    time_to_msg,
-    trace_from_msg,
-)
+from moe_bev_ros.nodes.bev_messages import map_to_msg, status_to_msg
+from moe_bev_ros.nodes.convert import BASE_LINK, cameras_from_msg, ego_from_msg, lidar_from_msg, scene_to_msg, trace_from_msg
 from moe_bev_ros.nodes.explanation_publisher import explanation_publisher
 from moe_bev_ros.nodes.light_publisher import LightPublisher
 from moe_bev_ros.nodes.markers import ObjectMarkers
 from moe_bev_ros.nodes.params import param
-from moe_bev_ros.perception.motion_compensation import OdometryBuffer
+from moe_bev_ros.perception.frame_builder import Bundle, FrameBuilder, Sweep
 from moe_bev_ros.perception.pairing import Pair, Pairer, PairingConfig
 from moe_bev_ros.perception.tracker import Tracker, TrackerConfig
 
@@ -88,11 +78,14 @@ class BevParams:
     num_threads: int = param(
         1, "threads of the engine's image and grid operations, and of its network", low=1, high=64, read_only=True
     )
-    precision: str = param(
-        'auto',
-        "of the engine's network: float32, bfloat16, or auto: bfloat16 where the processor computes with it",
-        read_only=True,
+    pipeline: bool = param(
+        True, 'begin a frame while the one before is finished, where the engine can; false: one after the other', read_only=True
     )
+    precision: str = param(
+        'auto', f"of the engine's network, one of {', '.join(PRECISIONS)}; auto: what is best without loss", read_only=True
+    )
+    device: str = param('auto', f"of the engine's network, one of {', '.join(DEVICES)}", read_only=True)
+    engine_dir: str = param('', 'folder of an exported network; empty: that of the network that ships', read_only=True)
     map_path: str = param(
         '', 'Lanelet2 map whose traffic lights are read in the images and published; empty: nobody looks', read_only=True
     )
@@ -103,51 +96,51 @@ class BevParams:
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise ValueError(f"engine '{self.engine}' is none of {', '.join(ENGINES)}")
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision '{self.precision}' is none of {', '.join(PRECISIONS)}")
+        for name, values in (('precision', PRECISIONS), ('device', DEVICES)):
+            if (value := getattr(self, name)) not in values:
+                raise ValueError(f"{name} '{value}' is none of {', '.join(values)}")
         if len(self.map_origin) not in (0, 2):
             raise ValueError(f'map_origin must be latitude and longitude, got {len(self.map_origin)} values')
 
 
 @dataclass(frozen=True)
-class _Bundle:
-    images: CameraImages
-    trace: Trace
-    receive_ns: int
+class _Item:
+    """A frame on its way; ``receive_at_ns`` is when all of it was there, on CLOCK_MONOTONIC."""
 
-
-@dataclass(frozen=True)
-class _Sweep:
-    points: LidarPoints | None
+    frame: Frame
+    receive_at_ns: int
     complete: bool
-    stamp_ns: int
-    trace: Trace
-    receive_ns: int
 
 
 class BevNode(StackNode[BevParams]):
     """See the module."""
 
+    _steps: InTurn[_Item] | Pipeline[_Item] | None = None
+
     def __init__(self) -> None:
         super().__init__('bev_node', BevParams)
         self.counters.update(frames=0, frames_without_lidar=0, frames_without_camera=0, late_partners=0, unused_sweeps=0)
-        self.pairer: Pairer[_Bundle, _Sweep] = Pairer()
+        self.pairer: Pairer[Bundle, Sweep] = Pairer()
+        self._answers: deque[Answer[_Item]] = deque()  # of the engine, which nobody has heard yet
+        self._given_up = 0  # frames that left the engine in vain, or were dropped in one that is no more
+        self._wake_up = self.waker(self._publish_answers)
 
     def setup(self) -> None:
         """Build and warm up the engine, open the topics."""
         params = self.params
         cv2.setNumThreads(params.num_threads)
+        self._close()
         try:
-            grid = BevGrid(params.grid_half_m, params.grid_cell_m)
-            self.engine = ENGINES[params.engine](EngineSettings(grid, params.num_threads, params.precision))
+            self.engine = ENGINES[params.engine](_settings(params))
             self.engine.step(_warm_up_frame(), None)
         except EngineError as err:
             raise InputError(str(err)) from err
+        self._steps = steps_of(self.engine, self._take_answer, overlap=params.pipeline)
         self.pairer.configure(PairingConfig(params.pair_tolerance_s, params.wait_s, params.dead_after, params.max_rate_hz))
         self.tracker = Tracker(
             TrackerConfig(params.confirm_hits, params.max_missed, params.max_missed_unknown, params.size_gain)
         )
-        self.odometry = OdometryBuffer(params.odometry_extrapolation_s)
+        self.frames = FrameBuilder(params.odometry_extrapolation_s)
         self.markers = ObjectMarkers()
         self.objects_publisher = self.advertise(Objects, '~/output/objects', FRAME_QOS)
         self.map_publisher = self.advertise(OccupancyGrid, '~/output/bev_map')
@@ -164,14 +157,35 @@ class BevNode(StackNode[BevParams]):
     def forget(self) -> None:
         """Time jumped: nothing from before counts."""
         self.pairer.reset()
-        self.odometry.clear()
+        self.frames.forget()
+        self._begin_anew()
+        self._catches_up = False
+
+    def _begin_anew(self) -> None:
+        self.steps.reset()
+        self._given_up += sum(not answer.is_dropped for answer in self._answers)
+        self._answers.clear()
+        self.frames.begin_anew()
         self.tracker.reset()
-        self.engine.reset()
         if self.lights is not None:
             self.lights.reset()
-        self._ego_before: EgoMotion | None = None
-        self._stamp_before_ns: int | None = None
-        self._catches_up = False
+
+    @property
+    def steps(self) -> InTurn[_Item] | Pipeline[_Item]:
+        """The way of frames through the engine."""
+        assert self._steps is not None
+        return self._steps
+
+    def destroy_node(self) -> None:
+        """End the threads first: they wake this node up."""
+        self._close()
+        super().destroy_node()
+
+    def _close(self) -> None:
+        if self._steps is not None:
+            self._steps.close()
+            self._given_up += self._steps.dropped
+            self._steps = None
 
     def extra_diagnostics(self) -> dict[str, str]:
         """Which engine runs."""
@@ -182,13 +196,13 @@ class BevNode(StackNode[BevParams]):
     def on_odometry(self, message: Odometry, receive_ns: int) -> None:
         """Remember where the vehicle is."""
         del receive_ns
-        self.odometry.add(ego_from_msg(message))
+        self.frames.odometry.add(ego_from_msg(message))
 
     def on_bundle(self, message: CameraBundle, receive_ns: int) -> None:
         """Take the images of an anchor stamp."""
         if message.header.frame_id != BASE_LINK:
             raise InputError(f'bundle in frame {message.header.frame_id!r}; wanted {BASE_LINK}')
-        bundle = _Bundle(cameras_from_msg(message), trace_from_msg(message.trace), receive_ns)
+        bundle = Bundle(cameras_from_msg(message), trace_from_msg(message.trace), receive_ns)
         self.pairer.add_bundle(stamp_to_ns(message.header.stamp), bundle, time.monotonic())
         self._poll_if_fresh(receive_ns)
 
@@ -198,7 +212,7 @@ class BevNode(StackNode[BevParams]):
         if message.header.frame_id != BASE_LINK:
             raise InputError(f'sweep in frame {message.header.frame_id!r}; wanted {BASE_LINK}')
         points = lidar_from_msg(message) if message.num_points else None
-        sweep = _Sweep(points, all(message.valid), stamp_ns, trace_from_msg(message.trace), receive_ns)
+        sweep = Sweep(points, all(message.valid), stamp_ns, trace_from_msg(message.trace), receive_ns)
         self.pairer.add_sweep(stamp_ns, sweep, time.monotonic())
         self._poll_if_fresh(receive_ns)
 
@@ -214,35 +228,90 @@ class BevNode(StackNode[BevParams]):
             self.poll()
 
     def poll(self) -> None:
-        """Answer the newest frame that is ready."""
+        """Let the engine see the newest frame that is ready."""
         pair = self.pairer.take(time.monotonic())
-        self.counters['dropped_by_policy'] = self.pairer.dropped
         self.counters['late_partners'] = self.pairer.late
         self.counters['unused_sweeps'] = self.pairer.unused_sweeps
         if pair is not None:
-            self._answer(pair)
+            self._submit(pair)
+        self.counters['dropped_by_policy'] = self._num_dropped
+
+    @property
+    def _num_dropped(self) -> int:
+        return self.pairer.dropped + self.steps.dropped + self._given_up
 
     # One frame ---------------------------------------------------------------------------------------------------------
 
-    def _answer(self, pair: Pair[_Bundle, _Sweep]) -> None:
+    def _submit(self, pair: Pair[Bundle, Sweep]) -> None:
         receive_at_ns = time.monotonic_ns()
         if pair.bundle is not None and pair.sweep is not None:
             receive_at_ns = max(pair.bundle.receive_ns, pair.sweep.receive_ns)
         self._forget_after_a_gap(pair.stamp_ns)
-        frame = self._frame(pair)
-        output = self._step(frame)
-        began = time.perf_counter()
-        objects = self.tracker.update(output.detections, frame.stamp_ns, frame.ego)
-        stage_ms = {**output.stage_ms, 'tracker': (time.perf_counter() - began) * 1e3}
+        frame = self.frames.build(pair)
+        self.counters['frames'] += 1
+        self.counters['frames_without_camera'] += frame.cameras is None
+        self.counters['frames_without_lidar'] += pair.sweep is None
         is_complete = pair.sweep is None or pair.sweep.complete or not self.params.every_lidar_needed
+        self.steps.submit(_Item(frame, receive_at_ns, is_complete), frame, self.frames.motion_to(frame))
+        self._publish_answers()
+
+    def _forget_after_a_gap(self, stamp_ns: int) -> None:
+        gap_s = self.frames.gap_s(stamp_ns)
+        if gap_s > MEMORY_S:
+            self.steps.wait()
+            self._publish_answers()
+            self.warn_slowly(f'no frame for {gap_s:.1f} s; tracks begin anew')
+            self._begin_anew()
+
+    def _take_answer(self, answer: Answer[_Item]) -> None:
+        """Of the engine, in whatever thread."""
+        self._answers.append(answer)
+        self._wake_up()
+
+    def _publish_answers(self) -> None:
+        while self._answers:
+            answer = self._answers.popleft()
+            if not answer.is_dropped:
+                self._publish(answer.context, self._output_of(answer))
+
+    def _output_of(self, answer: Answer[_Item]) -> EngineOutput:
+        engine = self.params.engine
+        if isinstance(answer.error, EngineError):
+            self.warn_slowly(f'engine {engine}: {answer.error}{self._cure(answer.context.frame)}')
+        elif answer.error is not None:
+            raise answer.error
+        output = answer.output or EngineOutput(Detections.empty(), perception_valid=False)
+        for warning in output.warnings:
+            self.warn_slowly(f'engine {engine}: {warning}')
+        if not output.perception_valid:
+            self.warn_slowly(f'engine {engine} lacks its sensors; objects are published as not valid')
+        return output
+
+    def _cure(self, frame: Frame) -> str:
+        """What to set where the images do not have the engine's size."""
+        wanted = self.engine.image_size
+        if frame.cameras is None or wanted is None or frame.cameras.images_nhw3.shape[2:0:-1] == wanted:
+            return ''
+        return f'; set width: {wanted[0]} and height: {wanted[1]} of camera_node'
+
+    def _publish(self, item: _Item, output: EngineOutput) -> None:
+        frame, began = item.frame, time.perf_counter()
+        objects = self.tracker.update(output.detections, frame.stamp_ns, frame.ego)
+        output = replace(output, stage_ms={**output.stage_ms, 'tracker': (time.perf_counter() - began) * 1e3})
         scene = Scene(
             stamp_ns=frame.stamp_ns,
-            objects=tuple(item for item in objects if item.score >= self._least_score),
-            perception_valid=output.perception_valid and is_complete,
+            objects=tuple(found for found in objects if found.score >= self._least_score),
+            perception_valid=output.perception_valid and item.complete,
             lidar_valid=frame.lidar_valid,
             camera_valid=frame.camera_valid,
         )
-        self._publish(scene, frame, replace(output, stage_ms=stage_ms), receive_at_ns)
+        trace = frame.trace.passed('bev_node', item.receive_at_ns, time.monotonic_ns())
+        self.objects_publisher.publish(scene_to_msg(scene, self.params.engine, trace))
+        self.status_publisher.publish(status_to_msg(frame, output, self.params.engine, self._num_dropped))
+        if output.segmentation is not None and self.map_publisher.get_subscription_count():
+            self.map_publisher.publish(map_to_msg(output.segmentation, scene.stamp_ns))
+        if self.markers_publisher.get_subscription_count():
+            self.markers_publisher.publish(self.markers.update(scene))
         if self.lights is not None:
             self.lights.publish(frame)
         if self.explanations is not None:
@@ -253,105 +322,11 @@ class BevNode(StackNode[BevParams]):
         threshold = self.params.score_threshold
         return self.engine.least_score if threshold < 0.0 else threshold
 
-    def _forget_after_a_gap(self, stamp_ns: int) -> None:
-        before_ns, self._stamp_before_ns = self._stamp_before_ns, stamp_ns
-        if before_ns is not None and stamp_ns - before_ns > MEMORY_S * 1e9:
-            self.warn_slowly(f'no frame for {(stamp_ns - before_ns) / 1e9:.1f} s; tracks begin anew')
-            self.tracker.reset()
-            self.engine.reset()
-            if self.lights is not None:
-                self.lights.reset()
-            self._ego_before = None
 
-    def _frame(self, pair: Pair[_Bundle, _Sweep]) -> Frame:
-        bundle, sweep = pair.bundle, pair.sweep
-        self.counters['frames'] += 1
-        self.counters['frames_without_camera'] += bundle is None
-        self.counters['frames_without_lidar'] += sweep is None
-        anchor = bundle or sweep
-        assert anchor is not None
-        trace = anchor.trace if anchor.trace.receive_ns else replace(anchor.trace, receive_ns=anchor.receive_ns)
-        return Frame(
-            stamp_ns=pair.stamp_ns,
-            cameras=bundle.images if bundle else None,
-            lidar=self._points_at(pair.stamp_ns, sweep) if sweep else None,
-            ego=self.odometry.at(pair.stamp_ns),
-            trace=trace,
-        )
-
-    def _points_at(self, stamp_ns: int, sweep: _Sweep) -> LidarPoints | None:
-        """The sweep's points where they lie from the vehicle's place at the frame's stamp."""
-        before, now = self.odometry.at(sweep.stamp_ns), self.odometry.at(stamp_ns)
-        if sweep.points is None or sweep.stamp_ns == stamp_ns or before is None or now is None:
-            return sweep.points
-        points_n5 = sweep.points.points_n5.copy()
-        points_n5[:, :3] = transform_points(inverse(now.odom_se3_base_link) @ before.odom_se3_base_link, points_n5[:, :3])
-        return LidarPoints(points_n5)
-
-    def _step(self, frame: Frame) -> EngineOutput:
-        try:
-            output = self.engine.step(frame, self._motion_since_last_frame(frame.ego))
-        except EngineError as err:
-            self.warn_slowly(f'engine {self.params.engine}: {err}{self._cure(frame)}')
-            output = EngineOutput(Detections.empty(), perception_valid=False)
-        for warning in output.warnings:
-            self.warn_slowly(f'engine {self.params.engine}: {warning}')
-        if not output.perception_valid:
-            self.warn_slowly(f'engine {self.params.engine} lacks its sensors; objects are published as not valid')
-        return output
-
-    def _cure(self, frame: Frame) -> str:
-        """What to set where the images do not have the engine's size."""
-        wanted = self.engine.image_size
-        if frame.cameras is None or wanted is None or frame.cameras.images_nhw3.shape[2:0:-1] == wanted:
-            return ''
-        return f'; set width: {wanted[0]} and height: {wanted[1]} of camera_node'
-
-    def _motion_since_last_frame(self, ego: EgoMotion | None) -> Array | None:
-        before, self._ego_before = self._ego_before, ego
-        if ego is None or before is None or ego.frame_id != before.frame_id:
-            return None
-        return inverse(ego.odom_se3_base_link) @ before.odom_se3_base_link
-
-    def _publish(self, scene: Scene, frame: Frame, output: EngineOutput, receive_at_ns: int) -> None:
-        trace = frame.trace.passed('bev_node', receive_at_ns, time.monotonic_ns())
-        self.objects_publisher.publish(scene_to_msg(scene, self.params.engine, trace))
-        self.status_publisher.publish(self._status(frame, output))
-        if output.segmentation is not None and self.map_publisher.get_subscription_count():
-            self.map_publisher.publish(_map_to_msg(output.segmentation, scene.stamp_ns))
-        if self.markers_publisher.get_subscription_count():
-            self.markers_publisher.publish(self.markers.update(scene))
-
-    def _status(self, frame: Frame, output: EngineOutput) -> EngineStatus:
-        return EngineStatus(
-            header=header(frame.stamp_ns, BASE_LINK),
-            engine=self.params.engine,
-            stages=list(output.stage_ms),
-            stage_ms=list(output.stage_ms.values()),
-            experts=list(output.experts),
-            num_points=0 if frame.lidar is None else len(frame.lidar.points_n5),
-            num_images=0 if frame.cameras is None else int(frame.cameras.valid_n.sum()),
-            memory_bytes=output.memory_bytes,
-            dropped_by_policy=self.pairer.dropped,
-            sparsity_names=list(output.sparsity),
-            sparsity=list(output.sparsity.values()),
-            warnings=list(output.warnings),
-        )
-
-
-def _map_to_msg(segmentation: Segmentation, stamp_ns: int) -> OccupancyGrid:
-    height, width = segmentation.occupancy_hw.shape
-    x, y = segmentation.origin_xy_m
-    cells = array.array('b')
-    cells.frombytes(np.ascontiguousarray(segmentation.occupancy_hw).data)
-    info = MapMetaData(
-        map_load_time=time_to_msg(stamp_ns),
-        resolution=segmentation.resolution_m,
-        width=width,
-        height=height,
-        origin=Pose(position=Point(x=x, y=y, z=0.0), orientation=Quaternion(w=1.0)),
-    )
-    return OccupancyGrid(header=header(stamp_ns, BASE_LINK), info=info, data=cells)
+def _settings(params: BevParams) -> EngineSettings:
+    grid = BevGrid(params.grid_half_m, params.grid_cell_m)
+    folder = Path(params.engine_dir) if params.engine_dir else None
+    return EngineSettings(grid, params.num_threads, params.precision, params.device, folder)
 
 
 def _warm_up_frame() -> Frame:
