@@ -73,6 +73,11 @@ def constants_of(model: Any) -> Constants:
     return {value.name: numpy_helper.to_array(value) for value in model.graph.initializer}
 
 
+def opset_of(model: Any) -> int:
+    """The version of ONNX's own operators that the graph is written in."""
+    return next(entry.version for entry in model.opset_import if entry.domain in ('', 'ai.onnx'))
+
+
 def _plain(model: Any) -> Any:
     """A copy without what inference left, which another inference would hold against it."""
     copy = onnx.ModelProto()
@@ -83,7 +88,7 @@ def _plain(model: Any) -> Any:
 
 def _fold_once(model: Any) -> None:
     constants, types = constants_of(model), tensor_types(model)
-    opset, outputs = model.opset_import[0].version, {value.name for value in model.graph.output}
+    opset, outputs = opset_of(model), {value.name for value in model.graph.output}
     kept: list[Any] = []
     computed: Constants = {}
     for node in model.graph.node:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper, version_converter
 
 from moe_bev_ros.engine.base import EngineError
-from moe_bev_ros.engine.onnx_folding import folded, tensor_types
+from moe_bev_ros.engine.onnx_folding import folded, opset_of, tensor_types
 
 OPSET = 19  # the first in which quantise and dequantise nodes take FP16
 FLOAT, HALF = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
@@ -38,7 +38,7 @@ def graph_for_tensorrt(model: Any, part: str, *, half: bool = True, for_dla: boo
     Raises:
         EngineError: a range of the quantisation does not fit into FP16.
     """
-    if model.opset_import[0].version < OPSET:
+    if opset_of(model) < OPSET:
         model = version_converter.convert_version(model, OPSET)
     model = folded(without_quantisation(model) if for_dla else model)
     _use_known_operators(model)

@@ -4,16 +4,14 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from model.small_model import small_model
 from onnx import helper, numpy_helper
 
-from moe_bev_ros.engine.export import export_onnx
 from moe_bev_ros.engine.onnx_folding import folded, tensor_types
 
 
 @pytest.fixture(scope='module')
-def paths(tmp_path_factory):
-    return export_onnx(small_model(), tmp_path_factory.mktemp('onnx'))
+def paths(exported):
+    return sorted(exported[1].glob('*.onnx'))
 
 
 def random_feed(graph, seed=0):

@@ -6,42 +6,40 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from engine.quantised_onnx import quantised
+import torch
+from engine.signed_qdq import quantised
 from model.small_model import random_inputs, small_model
 from onnx import helper, numpy_helper
 
 from moe_bev_ros.engine.base import EngineError
-from moe_bev_ros.engine.export import export_onnx
 from moe_bev_ros.engine.tensorrt_graph import OPSET, graph_for_tensorrt, in_half
 from moe_bev_ros.model.sub_engines import sub_engines
 
 HALF_ERROR = 5e-3  # of the largest value; FP16 has a step of 5e-4
 
 
-class Exported:
-    """A small network, its files, and what goes in and comes out of each in a second frame."""
+class Frame:
+    """The files of the small network, and what goes into each of them in a second frame."""
 
     def __init__(self, folder):
-        import torch
-
-        model = small_model()
-        self.paths = {path.stem: path for path in export_onnx(model, folder)}
-        state, self.values = model.empty_memory(1), {}
+        self.paths = {path.stem: path for path in sorted(folder.glob('*.onnx'))}
+        model, values = small_model(), {}
+        state = model.empty_memory(1)
         with torch.no_grad():
             for seed in range(2):
                 values = {**random_inputs(seed=seed)._asdict(), **state}
                 for engine in sub_engines(model).values():
                     values |= zip(engine.output_names, engine.module(*(values[name] for name in engine.input_names)))
                 state = {name: values[f'next_{name}'] for name in state}
-                self.values = {name: value.numpy() for name, value in values.items()}
+        self.values = {name: value.numpy() for name, value in values.items()}
 
     def feed(self, name):
         return {value.name: self.values[value.name] for value in onnx.load(self.paths[name]).graph.input}
 
 
 @pytest.fixture(scope='module')
-def exported(tmp_path_factory):
-    return Exported(tmp_path_factory.mktemp('onnx'))
+def frame(exported):
+    return Frame(exported[1])
 
 
 def run(model, values):
@@ -61,23 +59,19 @@ def assert_close(got, wanted, share):
         np.testing.assert_allclose(got[name], value, atol=share * max(1.0, float(np.abs(value).max())), err_msg=name)
 
 
-def names_of(exported):
-    return list(exported.paths)
-
-
-def test_in_float32_every_sub_engine_says_the_same(exported):
-    for name, path in exported.paths.items():
+def test_in_float32_every_sub_engine_says_the_same(frame):
+    for name, path in frame.paths.items():
         graph = graph_for_tensorrt(onnx.load(path), name, half=False)
         onnx.checker.check_model(graph, full_check=True)
         assert graph.opset_import[0].version == OPSET
-        assert_close(run(graph, exported.feed(name)), run(path, exported.feed(name)), 1e-6)
+        assert_close(run(graph, frame.feed(name)), run(path, frame.feed(name)), 1e-6)
 
 
-def test_in_float16_every_sub_engine_says_nearly_the_same(exported):
-    for name, path in exported.paths.items():
+def test_in_float16_every_sub_engine_says_nearly_the_same(frame):
+    for name, path in frame.paths.items():
         graph = graph_for_tensorrt(onnx.load(path), name)
         onnx.checker.check_model(graph, full_check=True)
-        got, wanted = (in_order(run(model, exported.feed(name))) for model in (graph, path))
+        got, wanted = (in_order(run(model, frame.feed(name))) for model in (graph, path))
         assert_close(got, wanted, HALF_ERROR)
 
 
@@ -86,36 +80,36 @@ def in_order(values):
     return {name: np.sort(value, axis=-1) if value.dtype == np.int64 else value for name, value in values.items()}
 
 
-def test_poses_and_offsets_stay_exact_in_float16(exported):
+def test_poses_and_offsets_stay_exact_in_float16(frame):
     for name, exact in (
         ('memory_read', 'moved_token_xy'),
         ('memory_read', 'moved_static_motion'),
         ('memory_write', 'next_semi_motion'),
     ):
-        graph = graph_for_tensorrt(onnx.load(exported.paths[name]), name)
-        got, wanted = (run(model, exported.feed(name))[exact] for model in (graph, exported.paths[name]))
+        graph = graph_for_tensorrt(onnx.load(frame.paths[name]), name)
+        got, wanted = (run(model, frame.feed(name))[exact] for model in (graph, frame.paths[name]))
         np.testing.assert_allclose(got, wanted, rtol=1e-6)
 
 
-def test_a_router_decides_in_float32(exported):
-    graph = graph_for_tensorrt(onnx.load(exported.paths['router']), 'router')
+def test_a_router_decides_in_float32(frame):
+    graph = graph_for_tensorrt(onnx.load(frame.paths['router']), 'router')
     assert 'Cast' not in {node.op_type for node in graph.graph.node}
 
 
-def test_rows_that_meet_in_one_cell_are_summed(exported):
-    values = exported.feed('memory_read') | {'token_xy': np.full_like(exported.values['token_xy'], 0.1)}
-    graph = graph_for_tensorrt(onnx.load(exported.paths['memory_read']), 'memory_read', half=False)
+def test_rows_that_meet_in_one_cell_are_summed(frame):
+    values = frame.feed('memory_read') | {'token_xy': np.full_like(frame.values['token_xy'], 0.1)}
+    graph = graph_for_tensorrt(onnx.load(frame.paths['memory_read']), 'memory_read', half=False)
     assert 'ScatterND' not in {node.op_type for node in graph.graph.node}
-    assert_close(run(graph, values), run(exported.paths['memory_read'], values), 1e-6)
+    assert_close(run(graph, values), run(frame.paths['memory_read'], values), 1e-6)
 
 
-def test_a_graph_for_a_dla_is_float16_between_its_borders(exported):
-    graph = graph_for_tensorrt(onnx.load(exported.paths['lidar_encoder']), 'lidar_encoder', for_dla=True)
+def test_a_graph_for_a_dla_is_float16_between_its_borders(frame):
+    graph = graph_for_tensorrt(onnx.load(frame.paths['lidar_encoder']), 'lidar_encoder', for_dla=True)
     weights = [value.data_type for node in graph.graph.node if node.op_type == 'Conv' for value in held(graph, node.input[1])]
     assert set(weights) == {onnx.TensorProto.FLOAT16}
     assert_close(
-        run(graph, exported.feed('lidar_encoder')),
-        run(exported.paths['lidar_encoder'], exported.feed('lidar_encoder')),
+        run(graph, frame.feed('lidar_encoder')),
+        run(frame.paths['lidar_encoder'], frame.feed('lidar_encoder')),
         HALF_ERROR,
     )
 
@@ -125,11 +119,11 @@ def held(model, name):
 
 
 @pytest.fixture(scope='module')
-def int8(exported, tmp_path_factory):
-    return quantised(exported.paths['camera_encoder'], tmp_path_factory.mktemp('int8') / 'camera_encoder.onnx')
+def int8(frame, tmp_path_factory):
+    return quantised(frame.paths['camera_encoder'], tmp_path_factory.mktemp('int8') / 'camera_encoder.onnx')
 
 
-def test_quantised_convolutions_stay_int8_in_float16(exported, int8):
+def test_quantised_convolutions_stay_int8_in_float16(frame, int8):
     graph = graph_for_tensorrt(onnx.load(int8), 'camera_encoder')
     onnx.checker.check_model(graph, full_check=True)
     kinds = {value.name: value.data_type for value in graph.graph.initializer}
@@ -143,24 +137,24 @@ def test_quantised_convolutions_stay_int8_in_float16(exported, int8):
                 onnx.TensorProto.FLOAT16,
                 onnx.TensorProto.INT8,
             ]
-    got, wanted = (run(model, exported.feed('camera_encoder')) for model in (graph, str(int8)))
+    got, wanted = (run(model, frame.feed('camera_encoder')) for model in (graph, str(int8)))
     for name, value in wanted.items():  # where FP16 moves a value over the edge of a step, it moves by a whole one
         assert np.abs(got[name] - value).mean() < 0.03 * np.abs(value).mean()
 
 
-def test_a_dla_gets_a_quantised_network_unrounded(exported, int8):
+def test_a_dla_gets_a_quantised_network_unrounded(frame, int8):
     graph = graph_for_tensorrt(onnx.load(int8), 'camera_encoder', for_dla=True)
     onnx.checker.check_model(graph, full_check=True)
     assert not {node.op_type for node in graph.graph.node} & {'QuantizeLinear', 'DequantizeLinear'}
-    wanted = run(exported.paths['camera_encoder'], exported.feed('camera_encoder'))
-    assert_close(run(graph, exported.feed('camera_encoder')), wanted, HALF_ERROR)
+    wanted = run(frame.paths['camera_encoder'], frame.feed('camera_encoder'))
+    assert_close(run(graph, frame.feed('camera_encoder')), wanted, HALF_ERROR)
 
 
-def test_a_weight_that_is_stored_in_int8_is_dequantised_for_a_dla(exported, int8):
+def test_a_weight_that_is_stored_in_int8_is_dequantised_for_a_dla(frame, int8):
     stored = graph_for_tensorrt(onnx.load(int8), 'camera_encoder', half=False)
     graph = graph_for_tensorrt(stored, 'camera_encoder', for_dla=True)
-    wanted = run(exported.paths['camera_encoder'], exported.feed('camera_encoder'))
-    assert_close(run(graph, exported.feed('camera_encoder')), wanted, 0.05)  # the weights were rounded
+    wanted = run(frame.paths['camera_encoder'], frame.feed('camera_encoder'))
+    assert_close(run(graph, frame.feed('camera_encoder')), wanted, 0.05)  # the weights were rounded
 
 
 def test_integers_are_clipped_by_max_and_min():
