@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moe_bev_ros.core.errors import InputError
-from moe_bev_ros.core.files import write_text
+from moe_bev_ros.core.files import disk_error, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,6 +28,20 @@ class Picture:
     def base64(self) -> str:
         """For the page."""
         return base64.b64encode(self.png).decode()
+
+    def save(self, path: Path) -> None:
+        """Write the PNG, whole or not at all.
+
+        Raises:
+            InputError: the disk refuses it; what was there stays.
+        """
+        temporary = path.with_name(f'.{path.name}')
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(self.png)
+            temporary.replace(path)
+        except OSError as err:
+            raise disk_error(err, path) from err
 
 
 @dataclass(frozen=True)

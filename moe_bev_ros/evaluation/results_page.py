@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from moe_bev_ros.core.errors import InputError
-from moe_bev_ros.evaluation import ablation_tables, expert_tables, results_tables, roofline
+from moe_bev_ros.evaluation import ablation_tables, bench_tables, expert_tables, results_tables, roofline
 
 PAGE, FOLDER = 'RESULTS.md', 'results'
 MARK = re.compile(r'<!-- (results:(\S+)|/results) -->')
@@ -73,6 +73,9 @@ BLOCKS: dict[str, Block] = {
     ),
     'bench_world': Block(
         'bench_world*.json', 'moe-bev bench world --json results/bench_world.json', results_tables.bench_world
+    ),
+    'bench_network': Block(
+        'bench_network*.json', 'moe-bev bench --profile tiny --json results/bench_network.json', bench_tables.network_markdown
     ),
     'roofline': Block('roofline.json', 'moe-bev model roofline --json results/roofline.json', roofline.markdown),
 }

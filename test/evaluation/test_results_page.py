@@ -4,6 +4,7 @@ import pytest
 
 from moe_bev_ros.cli import main
 from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.evaluation.bench_tables import SUMS
 from moe_bev_ros.evaluation.results_page import BLOCKS, block_text, rewritten, stale_blocks
 
 INTERVAL = {'value': 0.5, 'low': 0.4, 'high': 0.6}
@@ -154,6 +155,28 @@ FILES = {
         'valid_share': 1.0,
     },
     'bench_world': {'frame': {'name': 'a frame', 'ms_min': 4.0, 'ms_median': 5.0}, 'stages': []},
+    'bench_network': {
+        'profile': 'tiny',
+        'threads': 2,
+        'frame_experts': ['fused'],
+        'machine': {'processor': 'a processor', 'cores': 2, 'torch': '2.5', 'onnxruntime': '1.20', 'openvino': ''},
+        'rounds': 12,
+        'thrown_away': [0.25],
+        'foreign': 0.01,
+        'rows': [
+            {'name': 'openvino int8', 'error': '', 'ms': {key: {'min': 20.25, 'median': 21.5} for key in ('inputs', *SUMS)}},
+            {'name': 'torch bfloat16', 'error': 'not installed', 'ms': {}},
+        ],
+        'ratio_details': {
+            'int8_over_fp32_convolution': {'of': 'a : b', 'median': 3.5, 'minimum': 2.5, 'of_minima': 3.6, 'agrees': False},
+            'pre_post_over_network': {'of': 'b : b', 'median': 0.125, 'minimum': 0.12, 'of_minima': 0.13, 'agrees': True},
+        },
+        'rates_gops': {'openvino matmul_int8': 701.2},
+        'share_of_int8_limit': 0.425,
+        'fastest_int8': 'openvino int8',
+        'int8_gops': 298.0,
+        'share_outside_int8': {'openvino int8': 0.375},
+    },
     'roofline': {
         'utilisation': 0.35,
         'bandwidth': 0.7,
@@ -205,6 +228,15 @@ FOUND = {
     ),
     'sensor_loss': ('| lidar | 3 s | 4 | 56 | 0.500', '0.020 (0.010..0.030)', '| 0 frames | 100 % |'),
     'bench_world': ('| a frame | 4.00 | 5.00 | 250.0 |',),
+    'bench_network': (
+        '1 thrown away (others used up to 25% of the processors)',
+        '| openvino int8 | 21.5 (20.2) |',
+        '| torch bfloat16 | - | - | - | - | not installed |',
+        '| int8_over_fp32_convolution | a : b | 3.50 | 2.50 | 3.60 | >= 3.7 | missed; DISAGREE by more than 15 % |',
+        '| pre_post_over_network | b : b | 0.12 | 0.12 | 0.13 | <= 0.25 | met |',
+        '| share of the INT8 limit | openvino int8 | 0.425 |  |  | >= 0.4 | met |',
+        '| openvino matmul_int8 | 701 |',
+    ),
     'roofline': (
         'missed on paper',
         '| heads | INT8 | 2.00 | 3.0 | 90.25 (DLA 4.50) |',

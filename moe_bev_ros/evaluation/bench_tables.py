@@ -1,0 +1,117 @@
+"""What ``moe-bev bench`` shows: tables, Markdown for RESULTS.md and pictures, from the dicts that it also writes as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from moe_bev_ros.evaluation.bench_network import GOALS, LIMIT_GOAL, MOST
+from moe_bev_ros.evaluation.bench_rounds import AFTER, BEFORE
+from moe_bev_ros.evaluation.report import Picture, Table, new_figure, number, picture_of
+
+Results = Mapping[str, Any]
+SUMS = {'network': 'network', 'convolution': 'of it convolutions', 'pre_post': 'before and after it', 'step': 'all'}
+GROUPS = {'pre_post': 'before and after', 'convolution': 'convolutions', 'other': 'the rest of the network'}
+
+
+def network_tables(results: Results) -> list[Table]:
+    """Sums by engine, their stages, ratios with their goals, and rates."""
+    return [_sums(results), _stages(results), _ratios(results), _rates(results)]
+
+
+def network_note(results: Results) -> str:
+    """How it was measured."""
+    machine = results['machine']
+    versions = ', '.join(f'{name} {machine[name]}' for name in ('torch', 'onnxruntime', 'openvino') if machine[name])
+    thrown = results['thrown_away']
+    said = (
+        f'{len(thrown)} thrown away (others used up to {max(thrown):.0%} of the processors)' if thrown else 'none thrown away'
+    )
+    where = f'{results["threads"]} threads of {machine["cores"]} cores ({machine["processor"]}), {versions}'
+    return (
+        f'Profile {results["profile"]}, {where}. {results["rounds"]} rounds, {said}; beside the median round others used '
+        f'{results["foreign"]:.0%}. Frame expert: {" + ".join(results["frame_experts"])}. Median ms, least in parentheses.'
+    )
+
+
+def network_markdown(files: Results) -> str:
+    """The block of RESULTS.md."""
+    return '\n\n'.join(
+        f'{network_note(results)}\n\n' + '\n\n'.join(table.markdown() for table in network_tables(results))
+        for results in files.values()
+    )
+
+
+def network_picture(results: Results) -> Picture:
+    """Stacked bars: where each engine's time goes."""
+    rows = [row for row in results['rows'] if row['ms']][::-1]
+    figure = new_figure(8.0, 1.2 + 0.34 * len(rows))
+    axes = figure.subplots()
+    left = [0.0] * len(rows)
+    for key, title in GROUPS.items():
+        widths = [_group(row['ms'], key) for row in rows]
+        axes.barh([row['name'] for row in rows], widths, left=left, label=title)
+        left = [start + width for start, width in zip(left, widths)]
+    for index, end in enumerate(left):
+        axes.text(end, index, f' {end:.0f}', va='center', fontsize=8)
+    axes.set_xlabel('median ms a frame')
+    axes.margins(x=0.08)
+    axes.legend(loc='lower right')
+    title = f'{results["profile"]}, {results["threads"]} threads, {results["machine"]["processor"]}'
+    axes.set_title(title, fontsize=9)
+    return picture_of(figure, title, 120)
+
+
+def _group(ms: Results, key: str) -> float:
+    if key == 'other':
+        return float(ms['network']['median'] - ms['convolution']['median'])
+    return float(ms[key]['median'])
+
+
+def _sums(results: Results) -> Table:
+    rows = [(row['name'], *(_times(row, key) for key in SUMS), row['error']) for row in results['rows']]
+    return Table('Engines', ('engine', *SUMS.values(), ''), tuple(rows))
+
+
+def _stages(results: Results) -> Table:
+    rows = [row for row in results['rows'] if row['ms']]
+    stages = list(dict.fromkeys(stage for row in rows for stage in row['ms'] if stage not in SUMS))
+    ordered = [name for name in stages if name in BEFORE] + [name for name in stages if name not in (*BEFORE, *AFTER)]
+    ordered += [name for name in stages if name in AFTER]
+    cells = tuple((row['name'], *(_times(row, stage) for stage in ordered)) for row in rows)
+    return Table('Stages', ('engine', *ordered), cells)
+
+
+def _times(row: Results, key: str) -> str:
+    times = row['ms'].get(key)
+    return '-' if times is None else f'{times["median"]:.1f} ({times["min"]:.1f})'
+
+
+def _ratios(results: Results) -> Table:
+    rows = [_ratio_row(name, one) for name, one in results['ratio_details'].items()]
+    share = results['share_of_int8_limit']
+    if share is not None:
+        verdict = _verdict(share >= LIMIT_GOAL)
+        rows.append(('share of the INT8 limit', results['fastest_int8'], number(share, 3), '', '', f'>= {LIMIT_GOAL}', verdict))
+    for name, outside in results['share_outside_int8'].items():
+        rows.append(('share of time outside INT8 (traced)', name, number(outside, 3), '', '', '', ''))
+    return Table('Ratios', ('ratio', 'of', 'median', 'least round', 'of least times', 'goal', ''), tuple(rows))
+
+
+def _ratio_row(name: str, one: Results) -> tuple[str, ...]:
+    values = tuple(number(one[key], 2) for key in ('median', 'minimum', 'of_minima'))
+    flag = '' if one['agrees'] else '; DISAGREE by more than 15 %'
+    if name in MOST:
+        return name, one['of'], *values, f'<= {MOST[name]}', _verdict(one['median'] <= MOST[name]) + flag
+    return name, one['of'], *values, f'>= {GOALS[name]}', _verdict(one['median'] >= GOALS[name]) + flag
+
+
+def _verdict(met: bool) -> str:
+    return 'met' if met else 'missed'
+
+
+def _rates(results: Results) -> Table:
+    rows = [(name, number(rate, 0)) for name, rate in results['rates_gops'].items()]
+    if results['share_of_int8_limit'] is not None:
+        rows.append((f'the whole network, {results["fastest_int8"]}', number(results['int8_gops'], 0)))
+    return Table('Rates', ('what this machine computed in the same run', '10^9 operations/s'), tuple(rows))
