@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from model.small_model import CONFIG, random_inputs
+from engine.network_run import arrays_of, assert_same, copied, run
 
 from moe_bev_ros.engine.base import EngineSettings
 from moe_bev_ros.engine.chain import SubEngineChain
@@ -12,39 +12,15 @@ from moe_bev_ros.engine.manifest import load_manifest
 from moe_bev_ros.engine.onnxruntime_runtime import OnnxRuntime
 from moe_bev_ros.engine.torch_network import TorchNetwork
 from moe_bev_ros.model.config import FRAME_EXPERTS
-from moe_bev_ros.perception.network_inputs import NetworkArrays
 
 EXACT = EngineSettings(precision='float32')
 EXPERTS = (('fused',), ('camera',), ('lidar', 'poor_sight'), ('fused',))
-RTOL, ATOL = 1e-3, 1e-4
 
 
 @pytest.fixture
 def chain(exported):
     _, folder = exported
     return SubEngineChain(load_manifest(folder), folder, OnnxRuntime(EXACT))
-
-
-def arrays_of(seed):
-    inputs = random_inputs(seed=seed)
-    valid_n = np.ones(CONFIG.num_cameras, np.bool_)
-    fields = (inputs.images, inputs.depth, inputs.pixel, inputs.bin, inputs.pillars)
-    return NetworkArrays(*(values[0].numpy() for values in fields), valid_n, True), inputs.motion[0].numpy()
-
-
-def run(network, seed, experts, dt_s=0.1, clock=lambda _: None):
-    arrays, motion_33 = arrays_of(seed)
-    outputs = network.conclude(network.encode(arrays, experts, clock), motion_33, dt_s, experts, clock)
-    return {**outputs.maps._asdict(), 'road': outputs.road_khw}, outputs
-
-
-def assert_same(got, wanted):
-    for name, values in wanted.items():
-        np.testing.assert_allclose(got[name], values, rtol=RTOL, atol=ATOL, err_msg=name)
-
-
-def copied(values):
-    return {name: value.copy() for name, value in values.items()}
 
 
 def test_the_chain_agrees_with_torch_over_frames_with_memory(exported, chain):
