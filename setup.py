@@ -101,7 +101,13 @@ setup(
         'nav2_msgs': '.rosidl/python/nav2_msgs',
     },
     package_data={
-        'moe_bev_ros': ['*.so', 'evaluation/*.yaml', 'evaluation/templates/*.j2', 'engine/operator_tables/*.json', 'weights/*.safetensors'],
+        'moe_bev_ros': [
+            '*.so',
+            'evaluation/*.yaml',
+            'evaluation/templates/*.j2',
+            'engine/operator_tables/*.json',
+            'weights/*.safetensors',
+        ],
         'tf2_msgs': ['*.so'],
         'nav2_msgs': ['*.so'],
     },

@@ -16,6 +16,7 @@ COMMANDS = {
     'train': 'train a network on the simulated world',
     'model': 'say what a network is made of, and what it costs',
     'export': 'write a network as ONNX files, for any run-time',
+    'build': 'build the engines that must be built on the machine that runs them',
     'bench': 'measure parts of the stack against a baseline in the same run',
     'evaluate': 'judge engines, planners and the world itself',
     'doctor': 'check this machine, one line a fact, with a cure',
