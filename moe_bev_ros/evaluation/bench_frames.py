@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from moe_bev_ros.core.files import disk_error
 from moe_bev_ros.core.frame import CameraImages, Frame, LidarPoints
-from moe_bev_ros.core.se3 import Array
+from moe_bev_ros.core.se3 import Array, se3_from_xyz_rpy
 from moe_bev_ros.engine.base import Engine
+from moe_bev_ros.model.config import ModelConfig
+from moe_bev_ros.world.rig import BODY_SE3_OPTICAL
 
 SEED = 5  # a busy street in daylight
 FRAME_NS = 100_000_000
@@ -36,8 +39,31 @@ def world_frames(image_size: tuple[int, int], num: int, seed: int = SEED) -> tup
     return tuple(BenchFrame(replace(item.frame, ego=None), item.base_link_now_se3_before) for item in driven)
 
 
+def drawn_frames(config: ModelConfig, num_points: int, num: int) -> tuple[BenchFrame, ...]:
+    """Noise, for any number of cameras, which look around in even steps; the vehicle drives straight on."""
+    rng, count = np.random.default_rng(0), config.num_cameras
+    height, width = config.image_height, config.image_width
+    matrix_33 = np.array([[0.8 * width, 0.0, width / 2], [0.0, 0.8 * width, height / 2], [0.0, 0.0, 1.0]], np.float32)
+    turns_rad = np.arange(count) * 2.0 * np.pi / count
+    poses_n44 = np.stack([se3_from_xyz_rpy(1.0, 0.0, 1.6, 0.0, 0.0, turn_rad) @ BODY_SE3_OPTICAL for turn_rad in turns_rad])
+    names = tuple(f'camera_{index}' for index in range(count))
+    rig = np.tile(matrix_33, (count, 1, 1)), poses_n44, np.ones(count, np.bool_), names
+    reach = (config.half_m, config.half_m, 2.0, 1.0, 0.0)
+    frames = []
+    for index in range(num):
+        images_nhw3 = rng.integers(0, 256, (count, height, width, 3)).astype(np.uint8)
+        points_n5 = rng.uniform(np.multiply(reach, (-1, -1, -0.5, 0, 0)), reach, (num_points, 5)).astype(np.float32)
+        frame = Frame((index + 1) * FRAME_NS, CameraImages(images_nhw3, *rig), LidarPoints(points_n5), None)
+        frames.append(BenchFrame(frame, se3_from_xyz_rpy(-1.0, 0.0, 0.0, 0.0, 0.0, 0.0) if index else None))
+    return tuple(frames)
+
+
 def save_frames(path: Path, frames: tuple[BenchFrame, ...]) -> None:
-    """Write them; all have cameras and points."""
+    """Write them; all have cameras and points.
+
+    Raises:
+        InputError: the disk refuses it.
+    """
     cameras = [_cameras(item) for item in frames]
     points = [item.frame.lidar.points_n5 for item in frames if item.frame.lidar is not None]
     eye = np.eye(4)
@@ -52,7 +78,11 @@ def save_frames(path: Path, frames: tuple[BenchFrame, ...]) -> None:
             [eye if item.base_link_now_se3_before is None else item.base_link_now_se3_before for item in frames]
         ),
     }
-    np.savez(path, **arrays)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, **arrays)
+    except OSError as err:
+        raise disk_error(err, path) from err
 
 
 def load_frames(path: Path) -> tuple[BenchFrame, ...]:

@@ -62,6 +62,55 @@ def network_picture(results: Results) -> Picture:
     return picture_of(figure, title, 120)
 
 
+def cost_tables(results: Results) -> list[Table]:
+    """One a sweep, and one of the slopes."""
+    return [_slopes(results), *(_sweep(sweep) for sweep in results['sweeps'].values())]
+
+
+def cost_markdown(files: Results) -> str:
+    """The block of RESULTS.md."""
+    results = files['bench_cost']
+    how = f'{results["engine"]}, {results["threads"]} threads, {results["rounds"]} rounds'
+    about = f'Around {results["profile"]}, {how}; median ms.'
+    return '\n\n'.join([about, *(table.markdown() for table in cost_tables(results))])
+
+
+def cost_picture(results: Results) -> Picture:
+    """A plot a sweep, with its line and its bend."""
+    sweeps = results['sweeps']
+    figure = new_figure(3.2 * len(sweeps), 3.0)
+    for axes, sweep in zip(figure.subplots(1, len(sweeps), squeeze=False)[0], sweeps.values()):
+        counts = [row['count'] for row in sweep['rows']]
+        for key, title in (('step_ms', 'frame'), ('network_ms', 'network')):
+            axes.plot(counts, [row[key] for row in sweep['rows']], 'o-', label=title, markersize=4)
+        line = [sweep['offset_ms'] + sweep['slope_ms'] * count / sweep['per'] for count in counts]
+        axes.plot(counts, line, ':', color='grey', label='one line')
+        if sweep['bend'] is not None:
+            axes.axvline(sweep['bend']['at'], color='grey', linewidth=0.7)
+        axes.set_xlabel(sweep['axis'])
+        axes.set_ylim(bottom=0.0)
+    figure.axes[0].set_ylabel('median ms')
+    figure.axes[0].legend(fontsize=7)
+    return picture_of(figure, f'{results["profile"]}, {results["engine"]}, {results["threads"]} threads', 110)
+
+
+def _slopes(results: Results) -> Table:
+    rows = []
+    for name, sweep in results['sweeps'].items():
+        found = sweep['bend']
+        text = 'nowhere' if found is None else f'at {found["at"]:g}: {found["before"]:.2f} before, {found["after"]:.2f} after'
+        rows.append(
+            (name, f'{sweep["slope_ms"]:.2f} per {sweep["per"]:g} {sweep["axis"]}', number(sweep['offset_ms'], 1), text)
+        )
+    return Table('Slopes', ('sweep', 'slope [ms]', 'at 0 [ms]', 'bends'), tuple(rows))
+
+
+def _sweep(sweep: Results) -> Table:
+    keys = ('step_ms', 'least_ms', 'network_ms', 'pre_post_ms')
+    rows = [(f'{row["count"]:,}', *(number(float(row[key]), 1) for key in keys)) for row in sweep['rows']]
+    return Table(sweep['axis'], (sweep['axis'], 'frame', 'least', 'network', 'before and after it'), tuple(rows))
+
+
 def _group(ms: Results, key: str) -> float:
     if key == 'other':
         return float(ms['network']['median'] - ms['convolution']['median'])

@@ -177,6 +177,22 @@ FILES = {
         'int8_gops': 298.0,
         'share_outside_int8': {'openvino int8': 0.375},
     },
+    'bench_cost': {
+        'profile': 'tiny',
+        'engine': 'openvino float32',
+        'threads': 2,
+        'rounds': 4,
+        'sweeps': {
+            'cameras': {
+                'axis': 'cameras',
+                'per': 1,
+                'slope_ms': 4.25,
+                'offset_ms': 20.0,
+                'bend': {'at': 6.0, 'before': 4.0, 'after': 6.5},
+                'rows': [{'count': 6, 'step_ms': 45.0, 'least_ms': 44.0, 'network_ms': 40.0, 'pre_post_ms': 5.0}],
+            }
+        },
+    },
     'roofline': {
         'utilisation': 0.35,
         'bandwidth': 0.7,
@@ -236,6 +252,10 @@ FOUND = {
         '| pre_post_over_network | b : b | 0.12 | 0.12 | 0.13 | <= 0.25 | met |',
         '| share of the INT8 limit | openvino int8 | 0.425 |  |  | >= 0.4 | met |',
         '| openvino matmul_int8 | 701 |',
+    ),
+    'bench_cost': (
+        '| cameras | 4.25 per 1 cameras | 20.0 | at 6: 4.00 before, 6.50 after |',
+        '| 6 | 45.0 | 44.0 | 40.0 | 5.0 |',
     ),
     'roofline': (
         'missed on paper',
