@@ -17,7 +17,16 @@ from launch_ros.actions import Node
 from launch import LaunchContext, LaunchDescription
 from moe_bev_ros.runtime.environment import PACKAGE, config_dir, node_environment
 from moe_bev_ros.runtime.processes import RESPAWN_DELAY_S
-from moe_bev_ros.runtime.stack import NodeSpec, Stack, load_stack, parameters_of, with_engine, with_parameters, with_params_file
+from moe_bev_ros.runtime.stack import (
+    NodeSpec,
+    Stack,
+    building,
+    load_stack,
+    parameters_of,
+    with_engine,
+    with_parameters,
+    with_params_file,
+)
 
 Variant = Callable[[Stack, dict[str, str]], Stack]
 
@@ -34,6 +43,7 @@ def describe(variant: Variant = lambda stack, _: stack, *, use_sim_time: bool = 
         'config': str(config_dir()),
         'params_file': '',
         'engine': '',
+        'build_only': 'false',
         'use_sim_time': str(use_sim_time).lower(),
         **arguments,
     }
@@ -41,6 +51,7 @@ def describe(variant: Variant = lambda stack, _: stack, *, use_sim_time: bool = 
         'config': 'folder with stack.yaml',
         'params_file': 'laid over the parameter files of the nodes',
         'engine': 'that bev_node runs; empty: that of its parameter file',
+        'build_only': 'only build the engine of bev_node, as TensorRT needs it once on the vehicle, and end',
         'use_sim_time': 'follow /clock',
     }
     declared = [
@@ -55,6 +66,8 @@ def describe(variant: Variant = lambda stack, _: stack, *, use_sim_time: bool = 
         if values['params_file']:
             stack = with_params_file(stack, Path(values['params_file']))
         stack = with_engine(stack, values['engine'])
+        if values['build_only'].lower() == 'true':
+            stack = building(stack)
         return [_action(stack, spec) for spec in stack.nodes]
 
     return LaunchDescription([*declared, OpaqueFunction(function=nodes)])

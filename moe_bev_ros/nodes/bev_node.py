@@ -16,7 +16,7 @@ from visualization_msgs.msg import MarkerArray
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.frame import Frame, LidarPoints
 from moe_bev_ros.core.objects import Detections, Scene
-from moe_bev_ros.engine.base import DEVICES, PRECISIONS, BevGrid, EngineError, EngineOutput, EngineSettings
+from moe_bev_ros.engine.base import DEVICES, PRECISIONS, BevGrid, Engine, EngineError, EngineOutput, EngineSettings
 from moe_bev_ros.engine.engines import ENGINES
 from moe_bev_ros.engine.pipeline import Answer, InTurn, Pipeline, steps_of
 from moe_bev_ros.msg import CameraBundle, EngineStatus, LidarSweep, Objects
@@ -86,6 +86,9 @@ class BevParams:
     )
     device: str = param('auto', f"of the engine's network, one of {', '.join(DEVICES)}", read_only=True)
     engine_dir: str = param('', 'folder of an exported network; empty: that of the network that ships', read_only=True)
+    build_only: bool = param(
+        False, 'build the engine, which one for TensorRT needs on the vehicle, say so, and end the process', read_only=True
+    )
     map_path: str = param(
         '', 'Lanelet2 map whose traffic lights are read in the images and published; empty: nobody looks', read_only=True
     )
@@ -124,17 +127,17 @@ class BevNode(StackNode[BevParams]):
         self._answers: deque[Answer[_Item]] = deque()  # of the engine, which nobody has heard yet
         self._given_up = 0  # frames that left the engine in vain, or were dropped in one that is no more
         self._wake_up = self.waker(self._publish_answers)
+        if self.params.build_only:
+            self._make_engine()
+            self.get_logger().info(f'engine {self.params.engine} is built')
+            raise SystemExit(0)
 
     def setup(self) -> None:
         """Build and warm up the engine, open the topics."""
         params = self.params
         cv2.setNumThreads(params.num_threads)
         self._close()
-        try:
-            self.engine = ENGINES[params.engine](_settings(params))
-            self.engine.step(_warm_up_frame(), None)
-        except EngineError as err:
-            raise InputError(str(err)) from err
+        self.engine = self._make_engine()
         self._steps = steps_of(self.engine, self._take_answer, overlap=params.pipeline)
         self.pairer.configure(PairingConfig(params.pair_tolerance_s, params.wait_s, params.dead_after, params.max_rate_hz))
         self.tracker = Tracker(
@@ -153,6 +156,14 @@ class BevNode(StackNode[BevParams]):
         self.subscribe(LidarSweep, '~/input/sweep', self.on_sweep, SENSOR_QOS, period_s=0.1)
         self.subscribe(CameraBundle, '~/input/bundle', self.on_bundle, SENSOR_QOS, period_s=0.1)
         self.every(POLL_PERIOD_S, self._on_timer, steady=True)
+
+    def _make_engine(self) -> Engine:
+        try:
+            engine = ENGINES[self.params.engine](_settings(self.params))
+            engine.step(_warm_up_frame(), None)
+        except EngineError as err:
+            raise InputError(str(err)) from err
+        return engine
 
     def forget(self) -> None:
         """Time jumped: nothing from before counts."""

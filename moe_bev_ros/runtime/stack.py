@@ -162,6 +162,11 @@ def alone(stack: Stack, name: str) -> Stack:
     return with_parameters(Stack((stack[name],)), name, autostart=True)
 
 
+def building(stack: Stack) -> Stack:
+    """bev_node alone, which builds its engine and ends."""
+    return with_parameters(Stack((dataclasses.replace(stack[BEV], respawn=False),)), BEV, build_only=True)
+
+
 def without_goal(stack: Stack) -> Stack:
     """Let the planner drive on without a goal: for a simulated vehicle, or a bag to which nothing answers."""
     return with_parameters(stack, PLANNER, drive_without_goal=True)

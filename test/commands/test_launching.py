@@ -68,3 +68,9 @@ def test_the_engine_is_an_argument_of_every_launch_file_with_bev_node():
     with pytest.raises(ValueError, match='clustering, pillars, torch'):
         load('bev', engine='magic')
     assert len(nodes) == len(STACK)
+
+
+@pytest.mark.parametrize('name', ['orin', 'bringup', 'bev'])
+def test_only_the_engine_is_built_where_that_is_asked_for(name):
+    (node,), _ = load(name, build_only='true')
+    assert node.node_executable == 'bev_node'

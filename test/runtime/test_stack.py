@@ -12,6 +12,7 @@ from moe_bev_ros.runtime.stack import (
     Stack,
     alone,
     arguments,
+    building,
     load_stack,
     parameters_of,
     sim_stack,
@@ -51,6 +52,13 @@ def test_every_input_of_the_shipped_stack_that_is_ours_has_one_publisher():
 def test_manager_is_told_the_managed_nodes_of_every_variant(stack):
     assert parameters_of(without(stack, 'a_node'), stack[MANAGER])['node_names'] == ('b_node',)
     assert f'{MANAGER}:node_names:=[a_node, b_node]' in arguments(stack, stack[MANAGER])
+
+
+def test_building_leaves_bev_node_alone_which_is_not_started_again():
+    (spec,) = building(load_stack(CONFIG / 'stack.yaml')).nodes
+    assert (spec.name, spec.respawn, spec.parameters) == ('bev_node', False, {'build_only': True})
+    with pytest.raises(InputError, match='no node bev_node'):
+        building(Stack((NodeSpec('a_node', 'a_node'),)))
 
 
 def test_overrides_reach_one_node_or_all(stack):
