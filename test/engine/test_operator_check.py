@@ -58,11 +58,9 @@ def test_what_falls_back_is_told_by_its_name(checks):
 
 
 def test_the_export_alone_holds_what_tensorrt_refuses(paths):
-    """So the check is no formality: rows are added, integers clipped, and FP64 is counted in."""
-    found = {name: {str(problem) for problem in check_operators(folded(onnx.load(path)), GPU)} for name, path in paths.items()}
-    assert any("reduction is ['add']" in problem for problem in found['memory_read'] | found['patch_experts'])
-    assert any('FP64' in problem for problem in found['memory_read'])
-    assert any('Clip' in problem and 'INT64' in problem for problem in found['camera_attention'])
+    """So the check is no formality: tokens that meet in a cell of the memory are added."""
+    problems = check_operators(folded(onnx.load(paths['memory_read'])), GPU)
+    assert "ScatterND /ScatterND: reduction is ['add'], not of ['none']" in map(str, problems)
 
 
 def test_an_operator_that_does_not_exist_is_found(paths):
