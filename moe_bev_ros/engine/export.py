@@ -17,6 +17,7 @@ from torch.onnx.utils import register_custom_op_symbolic, unregister_custom_op_s
 from moe_bev_ros.core.files import disk_error, whole_folder
 from moe_bev_ros.engine.manifest import MANIFEST, Manifest, Tensor, part_of, write_manifest
 from moe_bev_ros.model.bev_model import BevModel
+from moe_bev_ros.model.folding import folded
 from moe_bev_ros.model.sub_engines import SubEngine, sub_engines
 
 OPSET = 17
@@ -29,9 +30,7 @@ EXPECTED_WARNINGS = (  # of torch's exporter; the new one would need one more pa
 
 
 def export_engine(model: BevModel, weights_sha256: str, folder: Path, *, replaces: bool = True) -> Manifest:
-    """Write the sub-engines and their manifest: the whole folder, or nothing of it.
-
-    The network goes to evaluation mode.
+    """Write the sub-engines, as they are deployed, and their manifest: the whole folder, or nothing of it.
 
     Args:
         replaces: False: where another process was first, its folder stays.
@@ -40,7 +39,7 @@ def export_engine(model: BevModel, weights_sha256: str, folder: Path, *, replace
         InputError: the folder holds something else, or cannot be written; what was there stays.
     """
     with whole_folder(folder, MANIFEST, replaces=replaces) as temporary:
-        parts = {path.stem: part_of(path, *tensors_of(path)) for path in export_onnx(model, temporary)}
+        parts = {path.stem: part_of(path, *tensors_of(path)) for path in export_onnx(folded(model), temporary)}
         manifest = Manifest(model.config, 'float32', OPSET, weights_sha256, parts)
         write_manifest(temporary, manifest)
     return manifest
@@ -54,7 +53,10 @@ def tensors_of(path: Path) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
 
 def _tensor(value: onnx.ValueInfoProto) -> Tensor:
     kind = value.type.tensor_type
-    return Tensor(value.name, tuple(size.dim_value for size in kind.shape.dim), ONNX_TYPES[kind.elem_type])
+    shape = tuple(size.dim_value for size in kind.shape.dim)
+    if not all(shape):
+        raise ValueError(f'{value.name}: its shape is not fixed: {shape}')
+    return Tensor(value.name, shape, ONNX_TYPES[kind.elem_type])
 
 
 def export_onnx(model: BevModel, folder: Path) -> list[Path]:

@@ -20,7 +20,7 @@ from moe_bev_ros.model.frame_experts import CameraExpert, FusedExpert, LidarExpe
 from moe_bev_ros.model.gradient_points import gradient_points
 from moe_bev_ros.model.heads import Heads
 from moe_bev_ros.model.lidar_encoder import LidarEncoder
-from moe_bev_ros.model.lift import Lift
+from moe_bev_ros.model.lift import Lift, ProjectedLift
 from moe_bev_ros.model.memory import State
 from moe_bev_ros.model.memory_baselines import memory_of
 from moe_bev_ros.model.patch_experts import PatchExperts
@@ -118,7 +118,8 @@ class BevModel(nn.Module):
         super().__init__()
         self.config = config
         self.camera_encoder, self.lidar_encoder = CameraEncoder(config), LidarEncoder(config)
-        self.key_points, self.lift = KeyPoints(config), Lift(config)
+        self.key_points = KeyPoints(config)
+        self.lift: Lift | ProjectedLift = Lift(config)
         self.attention: SparseAttention | BranchedAttention = SparseAttention(config)
         self.camera, self.lidar = CameraExpert(config), LidarExpert(config)
         self.fused, self.poor_sight = FusedExpert(config), FusedExpert(config)
@@ -220,7 +221,7 @@ class BevModel(nn.Module):
         blocks = features.shape[2] * features.shape[3]
         first = torch.arange(cameras, device=chosen_nk.device)[:, None] * blocks
         chosen_bk = (chosen_nk.view(batch, cameras, -1) + first).flatten(1)
-        bin_bk = self.lift.bins_of(depth).flatten(1).gather(1, chosen_bk)
+        bin_bk = self.lift.bins_of(depth.flatten(1).gather(1, chosen_bk))
         points_bkc = points_nkc.reshape(batch, chosen_bk.shape[1], -1)
         lifted, logits = self.lift(points_bkc, chosen_bk, bin_bk, pixel, depth_bin, cameras * blocks)
         return Seen(lifted, features, importance, chosen_bk, logits, bin_bk)

@@ -1,7 +1,8 @@
 """The same network as it is deployed: the same outputs from fewer and plainer layers.
 
 Batch norms go into the convolutions before them, the 3D convolution over two frames becomes a 2D one over the channels of both,
-and the most important key points get layers of their own, so that a layer's precision can be chosen for them alone.
+the lift merges its heights before it pulls, and the most important key points get layers of their own, so that a layer's
+precision can be chosen for them alone.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.model.bev_model import BevModel
+from moe_bev_ros.model.lift import Lift, ProjectedLift
 from moe_bev_ros.model.patch_experts import Volume
 from moe_bev_ros.model.sparse_attention import BranchedAttention, SparseAttention
 
@@ -53,6 +55,8 @@ def folded(model: BevModel) -> BevModel:
             result.set_submodule(name, FlatVolume(sequence))
     if left := [name for name, part in result.named_modules() if isinstance(part, nn.BatchNorm2d)]:
         raise InputError(f'no convolution before the batch norm {left[0]}; put it behind one, in a Sequential')
+    if isinstance(result.lift, Lift):
+        result.lift = ProjectedLift(result.lift)
     if isinstance(result.attention, SparseAttention):
         result.attention = BranchedAttention(result.attention)
     return result

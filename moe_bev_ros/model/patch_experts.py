@@ -86,17 +86,16 @@ class TemporalExpert(nn.Module):
         self.widen = nn.Conv2d(hidden, channels, 1)
         self.attention = AttentionExpert(channels, heads, patch)
 
-    def forward(self, now_scuu: Tensor, before_scuu: Tensor) -> Tensor:
-        """(slots, L, C) of patches with their rim."""
-        volume = self.volume(before_scuu, now_scuu)
-        now, before = (_cells(maps[:, :, 1:-1, 1:-1]) for maps in (now_scuu, before_scuu))
-        return _cells(self.widen(volume)) + self.attention(now, before)
+    def forward(self, now_scuu: Tensor, before_scuu: Tensor, now_slc: Tensor, before_slc: Tensor) -> Tensor:
+        """(slots, L, C) of patches with their rim, and of their cells."""
+        return _cells(self.widen(self.volume(before_scuu, now_scuu))) + self.attention(now_slc, before_slc)
 
 
 class PatchExperts(nn.Module):
     """Runs every expert on its slots and adds what they say, weighted by their gates, to the map."""
 
     cells_tu: Tensor
+    cells_tl: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -108,7 +107,10 @@ class PatchExperts(nn.Module):
             AttentionExpert(channels, config.attention_heads, config.patch) for _ in range(attending)
         )
         self.temporal = TemporalExpert(channels, config.attention_heads, config.patch)
-        self.register_buffer('cells_tu', _rim_table(self.side, self.patch), persistent=False)
+        wide = self.patch + 2
+        cells_tu = _rim_table(self.side, self.patch)
+        self.register_buffer('cells_tu', cells_tu, persistent=False)
+        self.register_buffer('cells_tl', cells_tu.view(-1, wide, wide)[:, 1:-1, 1:-1].flatten(1), persistent=False)
 
     def forward(self, now_bcgg: Tensor, before_bcgg: Tensor, routing: Routing) -> Tensor:
         """(B, C, G, G).
@@ -127,26 +129,35 @@ class PatchExperts(nn.Module):
         summed = values.new_zeros(batch * self.side**2, self.patch**2, channels)
         summed = summed.index_add(0, place_bes.flatten(), values.flatten(0, 2))
         blocks = summed.view(batch, self.side, self.side, self.patch, self.patch, channels)
-        return now_bcgg + blocks.permute(0, 5, 1, 3, 2, 4).reshape(batch, channels, cells, cells)
+        rows = blocks.transpose(2, 3).reshape(
+            batch, cells * cells, channels
+        )  # whole rows first: one permutation of all is slow
+        return now_bcgg + rows.transpose(1, 2).reshape(batch, channels, cells, cells)
 
     def _run(self, expert: int, now_brc: Tensor, before_brc: Tensor, patch_bs: Tensor) -> Tensor:
         """(B, S, L, C) of one expert."""
         batch, slots = patch_bs.shape
-        index = self.cells_tu[patch_bs].flatten(1)
-        now = self._patches(now_brc, index)
         attending = expert - len(self.convolution)
         if attending < 0:
-            said = _cells(self.convolution[expert](now))
+            said = _cells(self.convolution[expert](self._with_rim(now_brc, patch_bs)))
         elif attending < len(self.attention):
-            said = self.attention[attending](_cells(now[:, :, 1:-1, 1:-1]))
+            said = self.attention[attending](self._alone(now_brc, patch_bs))
         else:
-            said = self.temporal(now, self._patches(before_brc, index))
+            with_rim, alone = (
+                [take(rows_brc, patch_bs) for rows_brc in (now_brc, before_brc)] for take in (self._with_rim, self._alone)
+            )
+            said = self.temporal(*with_rim, *alone)
         return said.view(batch, slots, self.patch**2, -1)
 
-    def _patches(self, rows_brc: Tensor, index_bk: Tensor) -> Tensor:
+    def _with_rim(self, rows_brc: Tensor, patch_bs: Tensor) -> Tensor:
         """(B S, C, patch + 2, patch + 2)."""
         wide = self.patch + 2
-        return take_rows(rows_brc, index_bk).view(-1, wide, wide, rows_brc.shape[2]).permute(0, 3, 1, 2)
+        taken = take_rows(rows_brc, self.cells_tu[patch_bs].flatten(1))
+        return taken.view(-1, wide, wide, rows_brc.shape[2]).permute(0, 3, 1, 2)
+
+    def _alone(self, rows_brc: Tensor, patch_bs: Tensor) -> Tensor:
+        """(B S, L, C)."""
+        return take_rows(rows_brc, self.cells_tl[patch_bs].flatten(1)).view(-1, self.patch**2, rows_brc.shape[2])
 
 
 def _cells(maps_schw: Tensor) -> Tensor:

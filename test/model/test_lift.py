@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 from model.small_model import CONFIG
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from moe_bev_ros.model.lift import Lift
+from moe_bev_ros.model.lift import Lift, ProjectedLift
 from moe_bev_ros.perception.lift_geometry import lift_table
 
 BLOCKS = CONFIG.num_cameras * CONFIG.num_blocks
@@ -98,3 +99,24 @@ def test_samples_of_a_batch_do_not_mix():
     with torch.inference_mode():
         maps, _ = lift(bin0=50.0)(points, chosen, torch.full((2, 1), -1), pixel, depth_bin, BLOCKS)
     torch.testing.assert_close(maps[:, 0, 0, 3], torch.tensor([1.0, 2.0]))
+
+
+def test_projecting_the_key_points_before_they_are_pulled_says_the_same():
+    torch.manual_seed(0)
+    merging = Lift(CONFIG).eval()
+    norm = merging.merge[1]
+    torch.nn.init.uniform_(norm.running_mean, -0.2, 0.2)
+    torch.nn.init.uniform_(norm.running_var, 0.5, 1.5)
+    merging.merge[0], merging.merge[1] = fuse_conv_bn_eval(merging.merge[0], norm), torch.nn.Identity()
+    points = torch.randn(2, 6, CONFIG.channels)
+    chosen = torch.stack([torch.randperm(BLOCKS)[:6] for _ in range(2)])
+    lidar_bin = torch.randint(-1, CONFIG.num_depth_bins, (2, 6))
+    pixel = chosen[:, torch.randint(0, 6, (HEIGHTS * CELLS**2,))].view(2, HEIGHTS, -1)
+    pixel[:, :, ::3] = BLOCKS
+    pixel[:, :, 1::3] = torch.randint(0, BLOCKS, pixel[:, :, 1::3].shape)
+    depth_bin = torch.randint(0, CONFIG.num_depth_bins, pixel.shape)
+    with torch.no_grad():
+        wanted, got = (part(points, chosen, lidar_bin, pixel, depth_bin, BLOCKS) for part in (merging, ProjectedLift(merging)))
+    assert (wanted[0] > 0).float().mean() > 0.1
+    for ours, theirs in zip(got, wanted):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)

@@ -55,7 +55,8 @@ def _by_loop(experts, now, before, routed):
                 if part in list(experts.convolution):
                     said = part(with_rim)[0]
                 elif part is experts.temporal:
-                    said = part(with_rim, wide_before[window][None])[0].T.unflatten(1, (PATCH, PATCH))
+                    cells_before = before[sample, :, rows, columns].flatten(1).T[None]
+                    said = part(with_rim, wide_before[window][None], cells, cells_before)[0].T.unflatten(1, (PATCH, PATCH))
                 else:
                     said = part(cells)[0].T.unflatten(1, (PATCH, PATCH))
                 out[sample, :, rows, columns] += gate * said
