@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -35,7 +36,11 @@ from moe_bev_ros.runtime.doctor import (
 from moe_bev_ros.runtime.environment import config_dir, transport_profile
 from moe_bev_ros.runtime.shared_memory import abandoned_segments
 
+if TYPE_CHECKING:
+    from moe_bev_ros.engine.base import EngineSettings
+
 ENGINE_MODULES = ('torch', 'onnxruntime', 'openvino', 'tensorrt')
+ENGINE_PARAMS = {'precision': 'auto', 'device': 'auto', 'engine_dir': ''}  # of bev_node, with their defaults
 CLOCK_WATCH_S = 0.2
 
 
@@ -73,7 +78,7 @@ def gather(params_file: Path | None = None) -> list[Check]:
         check_receive_buffer(_receive_buffer()),
         *check_calibration(cameras),
         *check_engines(versions, _cuda() if versions['torch'] else None),
-        *_engines(str(_params('bev_node', params_file).get('engine', '')), cameras),
+        *_engines(_params('bev_node', params_file), cameras),
         check_cores(len(os.sched_getaffinity(0)), os.getloadavg()[0]),
         _clock(),
     ]
@@ -136,22 +141,34 @@ def _clock() -> Check:
     return check_clock(time.time() - wall_s, time.monotonic() - monotonic_s, time.gmtime().tm_year)
 
 
-def _engines(chosen: str, cameras: Mapping[str, object]) -> list[Check]:
-    """Builds every engine as bev_node does."""
+def _engines(params: Mapping[str, object], cameras: Mapping[str, object]) -> list[Check]:
+    """Builds every engine as bev_node does; of run-times that are not chosen it only asks whether they are there."""
     from moe_bev_ros.engine.base import EngineError, EngineSettings  # with numba and torch, where it is
-    from moe_bev_ros.engine.engines import ENGINES
+    from moe_bev_ros.engine.engines import ENGINES, RUN_TIMES
 
+    chosen = str(params.get('engine', ''))
     checks = (
         [] if chosen in ENGINES else [check_engine(chosen, f'there is none; one of {", ".join(ENGINES)}', None, is_chosen=True)]
     )
     for name, build in ENGINES.items():
+        size, problem, is_built = None, '', name == chosen or name not in RUN_TIMES
         try:
-            size, problem = build(EngineSettings()).image_size, ''
+            if is_built:
+                size = build(_settings(params) if name == chosen else EngineSettings()).image_size
+            else:
+                RUN_TIMES[name](EngineSettings())
         except EngineError as err:
-            size, problem = None, str(err)
-        checks.append(check_engine(name, problem, size, is_chosen=name == chosen))
+            problem = str(err)
+        checks.append(check_engine(name, problem, size, is_chosen=name == chosen, is_built=is_built))
         checks += check_image_size(name, size, cameras) if name == chosen else []
     return checks
+
+
+def _settings(params: Mapping[str, object]) -> EngineSettings:
+    from moe_bev_ros.engine.base import EngineSettings
+
+    precision, device, folder = (str(params.get(name) or default) for name, default in ENGINE_PARAMS.items())
+    return EngineSettings(precision=precision, device=device, engine_dir=Path(folder) if folder else None)
 
 
 def _params(node: str, params_file: Path | None) -> dict[str, object]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from moe_bev_ros.engine.base import Engine, EngineError, EngineSettings
 from moe_bev_ros.engine.chain import chain_engine
 from moe_bev_ros.engine.clustering import ClusteringEngine
+from moe_bev_ros.engine.session import RunTime
 
 
 @contextmanager
@@ -36,29 +38,36 @@ def _torch(settings: EngineSettings) -> Engine:
     return torch_engine(settings)
 
 
-def _onnxruntime(settings: EngineSettings) -> Engine:
+def _onnxruntime(settings: EngineSettings) -> RunTime:
     with _needing('onnxruntime', 'engines'):
         from moe_bev_ros.engine.onnxruntime_runtime import OnnxRuntime
-    return chain_engine(settings, OnnxRuntime(settings))
+    return OnnxRuntime(settings)
 
 
-def _openvino(settings: EngineSettings) -> Engine:
+def _openvino(settings: EngineSettings) -> RunTime:
     with _needing('openvino', 'engines'):
         from moe_bev_ros.engine.openvino_runtime import OpenVino
-    return chain_engine(settings, OpenVino(settings))
+    return OpenVino(settings)
 
 
-def _tensorrt(settings: EngineSettings) -> Engine:
+def _tensorrt(settings: EngineSettings) -> RunTime:
     from moe_bev_ros.engine.tensorrt_settings import tensorrt_runtime
 
-    return chain_engine(settings, tensorrt_runtime(settings))
+    return tensorrt_runtime(settings)
 
 
+def _of_run_time(name: str, settings: EngineSettings) -> Engine:
+    return chain_engine(settings, RUN_TIMES[name](settings))
+
+
+RUN_TIMES: dict[str, Callable[[EngineSettings], RunTime]] = {
+    'onnxruntime': _onnxruntime,
+    'openvino': _openvino,
+    'tensorrt': _tensorrt,
+}
 ENGINES: dict[str, Callable[[EngineSettings], Engine]] = {
     'clustering': _clustering,
     'pillars': _pillars,
     'torch': _torch,
-    'onnxruntime': _onnxruntime,
-    'openvino': _openvino,
-    'tensorrt': _tensorrt,
+    **{name: partial(_of_run_time, name) for name in RUN_TIMES},
 }

@@ -171,18 +171,23 @@ def check_engines(versions: Mapping[str, str | None], cuda: str | None) -> list[
     return checks
 
 
-def check_engine(name: str, problem: str, image_size: tuple[int, int] | None, *, is_chosen: bool) -> Check:
+def check_engine(
+    name: str, problem: str, image_size: tuple[int, int] | None, *, is_chosen: bool, is_built: bool = True
+) -> Check:
     """Whether bev_node can build an engine: its run-time is installed, and its weights are there and fit.
 
     Args:
         problem: why not, and the cure after a semicolon; empty: it was built.
         image_size: width and height of the images that it reads [pixels]; None: it reads none.
         is_chosen: it is the one of bev_node's parameters.
+        is_built: False: it was only asked whether its run-time is there.
     """
     use = 'chosen by bev_node' if is_chosen else 'not chosen'
     if problem:
-        fact, _, cure = problem.partition('; ')
+        fact, _, cure = problem.removeprefix(f'engine {name}: ').partition('; ')
         return Check(Level.FAIL if is_chosen else Level.WARN, f'engine {name} ({use}): {fact}', cure)
+    if not is_built:
+        return Check(Level.OK, f'engine {name} ({use}): its run-time is there')
     reads = 'reads no images' if image_size is None else f'reads images of {image_size[0]} x {image_size[1]}'
     return Check(Level.OK, f'engine {name} ({use}): can be built, {reads}')
 

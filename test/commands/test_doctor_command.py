@@ -47,3 +47,12 @@ def test_a_chosen_engine_that_is_none_fails_and_the_shipped_choice_can_be_built(
     assert facts['engine magic (chosen by bev_node): there is none'] is Level.FAIL
     shipped = [check for check in gather() if 'chosen by bev_node' in check.fact]
     assert [check.level for check in shipped] == [Level.OK]
+
+
+def test_a_chosen_network_is_built_as_its_parameters_say(tmp_path):
+    path = tmp_path / 'mine.yaml'
+    path.write_text(f'/bev_node: {{ros__parameters: {{engine: onnxruntime, engine_dir: {tmp_path}}}}}')
+    (check,) = (check for check in gather(path) if 'engine onnxruntime' in check.fact)
+    assert check.level is Level.FAIL
+    assert 'manifest.json' in check.fact
+    assert 'moe-bev export' in check.cure

@@ -12,6 +12,7 @@ from model.small_model import CONFIG, small_model
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.engine.base import EngineError, EngineSettings
 from moe_bev_ros.engine.chain import chain_engine
+from moe_bev_ros.engine.engines import ENGINES
 from moe_bev_ros.engine.export import export_engine
 from moe_bev_ros.engine.manifest import file_sha256, load_manifest
 from moe_bev_ros.engine.onnxruntime_runtime import OnnxRuntime
@@ -54,6 +55,15 @@ def test_a_folder_in_another_precision_is_refused(cached):
     with pytest.raises(EngineError, match='holds a network in float32'):
         network_folder(EngineSettings(precision='int8', engine_dir=cached[1]), cached[0])
     assert network_folder(EngineSettings(engine_dir=cached[1]))[0].config == CONFIG
+
+
+def test_a_missing_run_time_is_named_with_what_to_install(monkeypatch):
+    for name in ('onnxruntime', 'openvino', 'tensorrt'):
+        monkeypatch.setitem(sys.modules, name, None)
+        for module in (f'{name}_runtime', 'tensorrt_build', 'tensorrt_graph'):
+            monkeypatch.delitem(sys.modules, f'moe_bev_ros.engine.{module}', raising=False)
+        with pytest.raises(EngineError, match=f'engine {name}: .*{name}.*; .*install'):
+            ENGINES[name](EngineSettings())
 
 
 def test_onnxruntime_says_what_it_cannot_do():

@@ -163,6 +163,12 @@ def test_an_engine_that_cannot_be_built_fails_where_it_is_chosen(is_chosen, leve
     assert 'reads images of 352 x 128' in str(check_engine('torch', '', (352, 128), is_chosen=is_chosen))
 
 
+def test_a_run_time_that_is_not_chosen_is_only_looked_for():
+    assert 'can be built' not in str(check_engine('openvino', '', None, is_chosen=False, is_built=False))
+    missing = check_engine('openvino', 'engine openvino: no module; install it', None, is_chosen=False, is_built=False)
+    assert (missing.fact, missing.cure) == ('engine openvino (not chosen): no module', 'install it')
+
+
 def test_images_of_another_size_than_the_engine_reads_are_a_failure_with_the_values_to_set():
     (check,) = check_image_size('torch', (352, 128), {'width': 704, 'height': 256})
     assert check.level is Level.FAIL
