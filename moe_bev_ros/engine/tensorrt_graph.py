@@ -62,7 +62,8 @@ def without_quantisation(model: Any) -> Any:
     kept, same = [], {}
     for node in copy.graph.node:
         if node.op_type == 'DequantizeLinear' and node.input[0] in quantised:
-            same[node.output[0]] = quantised[node.input[0]]
+            source = quantised[node.input[0]]
+            same[node.output[0]] = same.get(source, source)
         elif node.op_type == 'DequantizeLinear':
             _dequantise_weight(copy, node)
         elif node.op_type != 'QuantizeLinear':
@@ -100,14 +101,12 @@ def _use_known_operators(model: Any) -> None:
     """Say in other operators what the parser does not take; see operator_tables/."""
     types, nodes = tensor_types(model), []
     for node in model.graph.node:
-        shape = types[node.output[0]].shape
         if node.op_type == 'ScatterND':
             nodes += _scatter(model, node, types[node.input[2]].shape)
         elif node.op_type == 'Clip' and types[node.input[0]].name in ('INT32', 'INT64'):
             nodes += _clip_of_integers(node)
         else:
             nodes.append(node)
-        assert shape is not None
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     _without_doubles(model)

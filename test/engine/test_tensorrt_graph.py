@@ -12,7 +12,7 @@ from model.small_model import random_inputs, small_model
 from onnx import helper, numpy_helper
 
 from moe_bev_ros.engine.base import EngineError
-from moe_bev_ros.engine.tensorrt_graph import OPSET, graph_for_tensorrt, in_half
+from moe_bev_ros.engine.tensorrt_graph import OPSET, graph_for_tensorrt, in_half, without_quantisation
 from moe_bev_ros.model.sub_engines import sub_engines
 
 HALF_ERROR = 5e-3  # of the largest value; FP16 has a step of 5e-4
@@ -148,6 +148,20 @@ def test_a_dla_gets_a_quantised_network_unrounded(frame, int8):
     assert not {node.op_type for node in graph.graph.node} & {'QuantizeLinear', 'DequantizeLinear'}
     wanted = run(frame.paths['camera_encoder'], frame.feed('camera_encoder'))
     assert_close(run(graph, frame.feed('camera_encoder')), wanted, HALF_ERROR)
+
+
+def test_what_is_quantised_twice_in_a_row_is_left_as_it_was():
+    nodes, constants = [], {'scale': np.float32(0.5), 'zero': np.int8(0)}
+    for before, after in (('x', 'once'), ('once', 'twice')):
+        nodes.append(helper.make_node('QuantizeLinear', [before, 'scale', 'zero'], [f'{after}_int8']))
+        nodes.append(helper.make_node('DequantizeLinear', [f'{after}_int8', 'scale', 'zero'], [after]))
+    nodes.append(helper.make_node('Relu', ['twice'], ['y']))
+    x, y = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in ('x', 'y'))
+    held_constants = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, 'g', [x], [y], held_constants)
+    model = without_quantisation(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=9))
+    assert [node.op_type for node in model.graph.node] == ['Relu']
+    assert run(model, {'x': np.array([0.3], np.float32)})['y'].tolist() == [np.float32(0.3)]
 
 
 def test_a_weight_that_is_stored_in_int8_is_dequantised_for_a_dla(frame, int8):
