@@ -27,6 +27,7 @@ from moe_bev_ros.runtime.stack import (
     with_parameters,
     with_params_file,
 )
+from moe_bev_ros.runtime.threads import num_threads_of
 
 Variant = Callable[[Stack, dict[str, str]], Stack]
 
@@ -74,7 +75,7 @@ def describe(variant: Variant = lambda stack, _: stack, *, use_sim_time: bool = 
 
 
 def _action(stack: Stack, spec: NodeSpec) -> Node:
-    environment = node_environment(os.environ, raw_images=spec.raw_images)
+    environment = node_environment(os.environ, num_threads=num_threads_of(spec), raw_images=spec.raw_images)
     ours = {name: value for name, value in environment.items() if os.environ.get(name) != value}
     overrides = {name: list(value) if isinstance(value, tuple) else value for name, value in parameters_of(stack, spec).items()}
     return Node(

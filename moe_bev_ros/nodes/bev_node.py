@@ -7,7 +7,6 @@ from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from nav_msgs.msg import OccupancyGrid, Odometry
 from rclpy.qos import QoSProfile
@@ -26,10 +25,11 @@ from moe_bev_ros.nodes.convert import BASE_LINK, cameras_from_msg, ego_from_msg,
 from moe_bev_ros.nodes.explanation_publisher import explanation_publisher
 from moe_bev_ros.nodes.light_publisher import LightPublisher
 from moe_bev_ros.nodes.markers import ObjectMarkers
-from moe_bev_ros.nodes.params import param
+from moe_bev_ros.nodes.params import num_threads_param, param
 from moe_bev_ros.perception.frame_builder import Bundle, FrameBuilder, Sweep
 from moe_bev_ros.perception.pairing import Pair, Pairer, PairingConfig
 from moe_bev_ros.perception.tracker import Tracker, TrackerConfig
+from moe_bev_ros.runtime.threads import limit_threads
 
 ODOMETRY_QOS = QoSProfile(depth=50)
 POLL_PERIOD_S = 0.01
@@ -75,9 +75,7 @@ class BevParams:
         50.0, 'the map reaches so far from base_link to every side [m]', low=5.0, high=200.0, read_only=True
     )
     grid_cell_m: float = param(0.25, 'size of a cell of the map [m]', low=0.05, high=2.0, read_only=True)
-    num_threads: int = param(
-        1, "threads of the engine's image and grid operations, and of its network", low=1, high=64, read_only=True
-    )
+    num_threads: int = num_threads_param('the engine computes with')
     pipeline: bool = param(
         True, 'begin a frame while the one before is finished, where the engine can; false: one after the other', read_only=True
     )
@@ -135,7 +133,7 @@ class BevNode(StackNode[BevParams]):
     def setup(self) -> None:
         """Build and warm up the engine, open the topics."""
         params = self.params
-        cv2.setNumThreads(params.num_threads)
+        limit_threads(params.num_threads)
         self._close()
         self.engine = self._make_engine()
         self._steps = steps_of(self.engine, self._take_answer, overlap=params.pipeline)

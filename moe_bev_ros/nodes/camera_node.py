@@ -21,11 +21,12 @@ from moe_bev_ros.core.trace import Trace
 from moe_bev_ros.msg import CameraBundle
 from moe_bev_ros.nodes.base import SENSOR_QOS, StackNode, run, stamp_to_ns
 from moe_bev_ros.nodes.convert import BASE_LINK, cameras_to_msg
-from moe_bev_ros.nodes.params import param
+from moe_bev_ros.nodes.params import num_threads_param, param
 from moe_bev_ros.nodes.static_transforms import StaticTransforms
 from moe_bev_ros.perception.camera_rig import CameraRig
 from moe_bev_ros.perception.images import CompressedImage, RawImage
 from moe_bev_ros.perception.synchroniser import Bundle, Synchroniser
+from moe_bev_ros.runtime.threads import limit_threads
 
 NUSCENES_CAMERAS = ('CAM_FRONT', 'CAM_FRONT_RIGHT', 'CAM_BACK_RIGHT', 'CAM_BACK', 'CAM_BACK_LEFT', 'CAM_FRONT_LEFT')
 MAX_CAMERAS = 12
@@ -63,7 +64,7 @@ class CameraParams:
     )
     width: int = param(352, "of the model's input [pixels]", low=16, high=4096, read_only=True)
     height: int = param(128, "of the model's input [pixels]", low=16, high=4096, read_only=True)
-    num_workers: int = param(2, 'threads that decode and rectify', low=1, high=MAX_CAMERAS, read_only=True)
+    num_threads: int = num_threads_param('decode and rectify', default=2, high=MAX_CAMERAS)
 
     def __post_init__(self) -> None:
         num = len(self.camera_names)
@@ -133,12 +134,13 @@ class CameraNode(StackNode[CameraParams]):
     def setup(self) -> None:
         """Subscribe to all cameras."""
         p = self.params
+        limit_threads(p.num_threads)
         names = range(len(p.camera_names))
         self._cameras = [Camera(p.camera_names[i], p.image_topic(i), p.info_topic(i)) for i in names]
         self._poses_n44 = np.tile(np.eye(4), (len(self._cameras), 1, 1))
         if self._rig is not None:
             self._rig.close()
-        self._rig = CameraRig(len(self._cameras), p.width, p.height, p.num_workers)
+        self._rig = CameraRig(len(self._cameras), p.width, p.height, p.num_threads)
         self._sync: Synchroniser[Content] = Synchroniser(
             len(self._cameras),
             p.camera_names.index(p.anchor_camera),

@@ -41,8 +41,9 @@ from moe_bev_ros.core.trace import Trace
 from moe_bev_ros.msg import Objects, Trajectory, VehicleCommand
 from moe_bev_ros.nodes.base import FRAME_QOS, StackNode, run, stamp_to_ns
 from moe_bev_ros.nodes.convert import command_to_msg, ego_from_msg, plan_from_msg, scene_from_msg, trace_from_msg
-from moe_bev_ros.nodes.params import param
+from moe_bev_ros.nodes.params import num_threads_param, param
 from moe_bev_ros.runtime.environment import config_dir
+from moe_bev_ros.runtime.threads import limit_threads
 
 PERIOD_S = 0.02
 PLAN_PERIOD_S = 0.1
@@ -93,6 +94,7 @@ class ControlParams:
     aeb_deceleration_mps2: float = param(6.0, 'emergency braking counts on this [m/s2]', low=1.0, high=12.0)
     aeb_reaction_s: float = param(0.2, 'time until the brakes act [s]', low=0.0, high=2.0)
     aeb_margin_m: float = param(0.5, 'left in front of the obstacle [m]', low=0.0, high=10.0)
+    num_threads: int = num_threads_param()
 
     def __post_init__(self) -> None:
         if self.min_lookahead_m > self.max_lookahead_m:
@@ -166,6 +168,7 @@ class ControlNode(StackNode[ControlParams]):
     def setup(self) -> None:
         """Load the pedal maps; make publisher, subscriptions and timers."""
         params, shipped = self.params, config_dir() / 'pedals'
+        limit_threads(params.num_threads)
         pedals = load_pedals(
             Path(params.accel_map or shipped / 'accel_map.csv'),
             Path(params.brake_map or shipped / 'brake_map.csv'),

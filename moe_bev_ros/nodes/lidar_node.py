@@ -18,13 +18,14 @@ from moe_bev_ros.core.trace import Trace
 from moe_bev_ros.msg import LidarSweep
 from moe_bev_ros.nodes.base import SENSOR_QOS, StackNode, run
 from moe_bev_ros.nodes.convert import BASE_LINK, ego_from_msg, lidar_to_msg
-from moe_bev_ros.nodes.params import param
+from moe_bev_ros.nodes.params import num_threads_param, param
 from moe_bev_ros.nodes.point_cloud_messages import cloud_from_msg, points_to_msg
 from moe_bev_ros.nodes.static_transforms import StaticTransforms
 from moe_bev_ros.perception import point_kernels
 from moe_bev_ros.perception.motion_compensation import OdometryBuffer
 from moe_bev_ros.perception.sweep import Crop, SensorCloud, Sweep, build_sweep
 from moe_bev_ros.perception.synchroniser import Bundle, Synchroniser
+from moe_bev_ros.runtime.threads import limit_threads
 
 ODOMETRY_QOS = QoSProfile(depth=50)  # odometry comes at up to 100 Hz, and none of it should be lost to a busy moment
 SWEEP_PERIOD_S = 0.1
@@ -60,6 +61,7 @@ class LidarParams:
     odometry_extrapolation_s: float = param(
         0.1, 'how far beyond the known odometry a motion is continued [s]', low=0.0, high=0.5, read_only=True
     )
+    num_threads: int = num_threads_param()
 
     def __post_init__(self) -> None:
         num = len(self.lidar_names)
@@ -115,6 +117,7 @@ class LidarNode(StackNode[LidarParams]):
     def setup(self) -> None:
         """Compile, and open the topics."""
         params = self.params
+        limit_threads(params.num_threads)
         point_kernels.warm_up()
         self.synchroniser = self._make_synchroniser()
         self.sweep_publisher = self.advertise(LidarSweep, '~/output/sweep', SENSOR_QOS)

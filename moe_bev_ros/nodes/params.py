@@ -32,6 +32,11 @@ def param(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def num_threads_param(what: str = 'it computes with', *, default: int = 1, high: int = 64) -> Any:
+    """The parameter ``num_threads``, which every node that computes has; its ``setup`` hands it to `runtime.threads`."""
+    return param(default, f'threads that {what}', low=1, high=high, read_only=True)
+
+
 def declare(node: Node, params_type: type[T]) -> T:
     """Declare every field of ``params_type`` on the node and return the values that are in force.
 

@@ -19,7 +19,7 @@ from moe_bev_ros.core.traffic_light import LightState, TrafficLight
 from moe_bev_ros.msg import Objects, TrafficLights, Trajectory
 from moe_bev_ros.nodes import convert
 from moe_bev_ros.nodes.base import FRAME_QOS, LATCHED_QOS, SENSOR_QOS, StackNode, run, stamp_to_ns
-from moe_bev_ros.nodes.params import param
+from moe_bev_ros.nodes.params import num_threads_param, param
 from moe_bev_ros.planning.idm import IdmParams
 from moe_bev_ros.planning.lane_graph import LaneGraph
 from moe_bev_ros.planning.lanelet_map import lane_graph_from_bytes, load_lane_graph
@@ -29,6 +29,7 @@ from moe_bev_ros.planning.planners import PLANNERS, DrivingPlanner
 from moe_bev_ros.planning.route import load_route_file
 from moe_bev_ros.planning.traffic_lights import STALE_S
 from moe_bev_ros.runtime.health import LATE_PERIODS
+from moe_bev_ros.runtime.threads import limit_threads
 
 try:  # Autoware's message; nobody publishes it where its package is absent
     from autoware_map_msgs.msg import LaneletMapBin  # type: ignore[import-not-found,unused-ignore]
@@ -76,6 +77,7 @@ class PlannerParams:
     vehicle_width_m: float = param(1.9, 'without mirrors [m]', low=0.3, high=4.0, read_only=True)
     vehicle_height_m: float = param(1.7, 'to the highest part [m]', low=0.3, high=5.0, read_only=True)
     rear_overhang_m: float = param(0.9, 'rear bumper to rear axle [m]', low=0.0, high=5.0, read_only=True)
+    num_threads: int = num_threads_param()
 
     def __post_init__(self) -> None:
         if self.planner not in PLANNERS:
@@ -101,6 +103,7 @@ class PlannerNode(StackNode[PlannerParams]):
     def setup(self) -> None:
         """Load map and route, warm the planner up, connect."""
         p = self.params
+        limit_threads(p.num_threads)
         graph = self._announce(load_lane_graph(FilePath(p.map_path), self._origin())) if p.map_path else None
         route = load_route_file(FilePath(p.route_path)) if p.route_path else None
         self._planner = PLANNERS[p.planner](config_of(p), graph, route)

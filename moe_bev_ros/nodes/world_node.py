@@ -28,8 +28,9 @@ from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.nodes import world_messages as wm
 from moe_bev_ros.nodes.base import LATCHED_QOS, SENSOR_QOS, TF_STATIC_QOS, StackNode, run, stamp_to_ns
 from moe_bev_ros.nodes.convert import BASE_LINK, command_from_msg, time_to_msg
-from moe_bev_ros.nodes.params import param
+from moe_bev_ros.nodes.params import num_threads_param, param
 from moe_bev_ros.runtime.environment import config_dir
+from moe_bev_ros.runtime.threads import limit_threads
 from moe_bev_ros.srv import ResetWorld
 from moe_bev_ros.world.rig import Rig
 from moe_bev_ros.world.rigs import NUSCENES_RIG
@@ -59,7 +60,7 @@ class WorldParams:
     duration_s: float = param(0.0, 'send no sensor frames after this much simulated time; 0: without end [s]', low=0.0)
     image_width: int = param(352, 'of every camera [pixels]', low=16, high=4096, read_only=True)
     image_height: int = param(128, 'of every camera [pixels]', low=16, high=4096, read_only=True)
-    threads: int = param(2, 'that render', low=1, high=64, read_only=True)
+    num_threads: int = num_threads_param('render', default=2)
     blind: str = param('none', 'sensors that fall silent: none (or empty), lidar or cameras')
     blind_after_s: float = param(3.0, 'when they do, simulated time since the first frame [s]', low=0.0)
     publish_goal: bool = param(False, 'send the end of the road to /goal_pose when the run begins', read_only=True)
@@ -88,6 +89,7 @@ class WorldNode(StackNode[WorldParams]):
 
     def setup(self) -> None:
         """Build the world and render once, so that everything is compiled before the first frame."""
+        limit_threads(self.params.num_threads)
         shipped = config_dir() / 'pedals'
         self._pedals: Pedals = load_pedals(shipped / 'accel_map.csv', shipped / 'brake_map.csv')
         self._rig = Rig(NUSCENES_RIG.cameras, image_width=self.params.image_width, image_height=self.params.image_height)
@@ -127,7 +129,7 @@ class WorldNode(StackNode[WorldParams]):
         if self._world is not None:
             self._world.close()
         scenario = draw_scenario(seed, self.params.scenario_kind or STREET)
-        self._world = World(scenario, self._pedals, self._rig, Vehicle(), self.params.threads)
+        self._world = World(scenario, self._pedals, self._rig, Vehicle(), self.params.num_threads)
         self._world.sense()
         self._phase = Phase.STACK
         self._start_ns = self._world.stamp_ns

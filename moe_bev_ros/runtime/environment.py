@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from importlib.metadata import distributions
 from pathlib import Path
 
 from moe_bev_ros.core.errors import InputError
+from moe_bev_ros.runtime.threads import COUNTS, thread_variables
 
 PACKAGE = 'moe_bev_ros'
 PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
-THREAD_VARIABLES = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'NUMBA_NUM_THREADS')
 
 
 def config_dir() -> Path:
@@ -43,18 +42,19 @@ def transport_profile(base: Mapping[str, str], *, raw_images: bool = True) -> tu
     return PROFILE_VARIABLES[before_3], config_dir() / f'{name}.xml'
 
 
-def node_environment(base: Mapping[str, str], *, raw_images: bool = True) -> dict[str, str]:
+def node_environment(base: Mapping[str, str], *, num_threads: int | None = None, raw_images: bool = True) -> dict[str, str]:
     """Variables for a process that runs nodes: ``base`` with ours added; what the user has set stays.
 
-    The transport profile makes big messages arrive. Threads that wait must sleep, and each pool gets its count, or several
-    nodes on few cores starve each other (OpenMP spins by default).
+    The transport profile makes big messages arrive.
 
     Args:
+        num_threads: that the process computes with, whatever the user has set; None: as the user has set, or 1.
         raw_images: the process publishes raw images and needs the large shared-memory segment.
     """
-    threads = str(max(1, (os.cpu_count() or 1) // 2))
-    ours = {'OMP_WAIT_POLICY': 'PASSIVE', **dict.fromkeys(THREAD_VARIABLES, threads), 'PYTHONUNBUFFERED': '1'}
+    ours = {**thread_variables(num_threads or 1), 'PYTHONUNBUFFERED': '1'}
     environment = {**ours, **{name: value for name, value in base.items() if value or name not in ours}}
+    if num_threads is not None:
+        environment |= dict.fromkeys(COUNTS, str(num_threads))
     variable, profile = transport_profile(base, raw_images=raw_images)
     large = str(transport_profile(base)[1])
     if all(base.get(name) in (None, '', large) for name in PROFILE_VARIABLES):

@@ -21,6 +21,7 @@ from typing import IO
 
 from moe_bev_ros.runtime.environment import node_environment
 from moe_bev_ros.runtime.stack import NodeSpec, Stack, arguments
+from moe_bev_ros.runtime.threads import num_threads_of
 
 RESPAWN_DELAY_S = 0.1
 MAX_DEATHS = 5
@@ -155,7 +156,7 @@ class Launcher:
         command = [sys.executable, '-m', module, *arguments(self.stack, spec)]
         return subprocess.Popen(
             command,
-            env=node_environment(self.environment, raw_images=spec.raw_images),
+            env=node_environment(self.environment, num_threads=num_threads_of(spec), raw_images=spec.raw_images),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
