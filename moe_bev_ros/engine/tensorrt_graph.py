@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper, version_converter
 
 from moe_bev_ros.engine.base import EngineError
-from moe_bev_ros.engine.onnx_folding import folded, opset_of, tensor_types
+from moe_bev_ros.engine.onnx_folding import constants_of, folded, opset_of, tensor_types
 
 OPSET = 19  # the first in which quantise and dequantise nodes take FP16
 FLOAT, HALF = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
@@ -59,13 +59,15 @@ def without_quantisation(model: Any) -> Any:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     quantised = {node.output[0]: node.input[0] for node in copy.graph.node if node.op_type == 'QuantizeLinear'}
-    kept, same = [], {}
+    constants = constants_of(model)
+    kept: list[Any] = []
+    same: dict[str, str] = {}
     for node in copy.graph.node:
         if node.op_type == 'DequantizeLinear' and node.input[0] in quantised:
             source = quantised[node.input[0]]
             same[node.output[0]] = same.get(source, source)
         elif node.op_type == 'DequantizeLinear':
-            _dequantise_weight(copy, node)
+            copy.graph.initializer.append(numpy_helper.from_array(_dequantised(node, constants), node.output[0]))
         elif node.op_type != 'QuantizeLinear':
             kept.append(node)
     del copy.graph.node[:]
@@ -84,14 +86,13 @@ def _rename(model: Any, names: Mapping[str, str]) -> None:
                 side[index] = names.get(name, name)
 
 
-def _dequantise_weight(model: Any, node: Any) -> None:
-    """An INT8 constant as the FP32 constant that the node makes of it."""
-    held = {value.name: numpy_helper.to_array(value) for value in model.graph.initializer}
-    values, scale = held[node.input[0]].astype(np.float32), held[node.input[1]].astype(np.float32)
+def _dequantised(node: Any, constants: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+    """The FP32 constant that a node makes of an INT8 one."""
+    values, scale = (constants[name].astype(np.float32) for name in node.input[:2])
     axis = next((attribute.i for attribute in node.attribute if attribute.name == 'axis'), 1)
     if scale.ndim:
         scale = scale.reshape([-1 if dim == axis % values.ndim else 1 for dim in range(values.ndim)])
-    model.graph.initializer.append(numpy_helper.from_array(values * scale, node.output[0]))
+    return np.asarray(values * scale, np.float32)
 
 
 # Operators -------------------------------------------------------------------------------------------------------------
@@ -113,7 +114,7 @@ def _use_known_operators(model: Any) -> None:
 
 
 def _scatter(model: Any, node: Any, shape: tuple[int, ...] | None) -> list[Any]:
-    """Adding rows as ScatterElements, which a plugin of TensorRT's own does; ScatterND has no reduction there."""
+    """Rows that are added, as ScatterElements, which a plugin of TensorRT's own does; ScatterND has no reduction there."""
     reduction = next((attribute.s for attribute in node.attribute if attribute.name == 'reduction'), b'none')
     if reduction == b'none':
         del node.attribute[:]
@@ -126,7 +127,7 @@ def _scatter(model: Any, node: Any, shape: tuple[int, ...] | None) -> list[Any]:
     return [
         helper.make_node('Reshape', [index, column_shape], [column], f'{node.name}/column'),
         helper.make_node('Expand', [column, spread_shape], [spread], f'{node.name}/index'),
-        helper.make_node('ScatterElements', [rows, spread, values], [node.output[0]], node.name, axis=0, reduction='add'),
+        helper.make_node('ScatterElements', [rows, spread, values], [node.output[0]], node.name, axis=0, reduction=reduction),
     ]
 
 
