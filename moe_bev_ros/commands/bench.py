@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from moe_bev_ros.commands import bench_cost, bench_network, bench_nodes, bench_transport, bench_world
+from moe_bev_ros.commands import bench_cost, bench_graph, bench_network, bench_nodes, bench_transport, bench_world
 
 BENCHES = {
     'network': (
@@ -12,6 +12,7 @@ BENCHES = {
         'ms of every engine of the network, in turn, against the dense twin in eager torch (the default)',
     ),
     'cost': (bench_cost, 'how the time of a frame grows with cameras, key points, experts, cells and points'),
+    'graph': (bench_graph, 'ms of a frame through the whole graph, from the sensor message to the VehicleCommand'),
     'nodes': (bench_nodes, 'ms per image and per 100,000 points in the sensor nodes, against bare np.frombuffer'),
     'world': (bench_world, 'frames/s of the simulated cameras and LiDAR on two threads, against plain numpy'),
     'transport': (bench_transport, 'six raw cameras from one process to another: what arrives, and how late'),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from moe_bev_ros.evaluation import bench_graph
 from moe_bev_ros.evaluation.bench_network import GOALS, LIMIT_GOAL, MOST
 from moe_bev_ros.evaluation.bench_rounds import AFTER, BEFORE
 from moe_bev_ros.evaluation.report import Picture, Table, new_figure, number, picture_of
@@ -92,6 +93,50 @@ def cost_picture(results: Results) -> Picture:
     figure.axes[0].set_ylabel('median ms')
     figure.axes[0].legend(fontsize=7)
     return picture_of(figure, f'{results["profile"]}, {results["engine"]}, {results["threads"]} threads', 110)
+
+
+def graph_tables(results: Results) -> list[Table]:
+    """The rows, and where the time of a frame went in each."""
+    return [_graph_rows(results), _graph_stages(results)]
+
+
+def graph_markdown(files: Results) -> str:
+    """The block of RESULTS.md: a file a set of engines."""
+    return '\n\n'.join(
+        f'Engine {results["engine"]}, precision {results["precision"]}, {results["machine"]["processor"]}:\n\n'
+        + '\n\n'.join(table.markdown() for table in graph_tables(results))
+        for results in files.values()
+    )
+
+
+def graph_line(one: Results) -> str:
+    """A row in words."""
+    p50, p99 = (number(bench_graph.total_ms(one, key), 1) for key in ('p50', 'p99'))
+    return (
+        f'p50 {p50}, p99 {p99} ms; frames in {one["frames_in"]}, out {one["frames_out"]}, '
+        f'dropped by policy {one["dropped_by_policy"]}, lost {one["frames_lost"]}; others used {one["foreign"]:.0%}'
+    )
+
+
+def _graph_rows(results: Results) -> Table:
+    columns = ('row', 'p50 ms', 'p99 ms', 'max ms', 'frames in / out / dropped / lost', 'others used', 'dense over it', 'goal')
+    rows = []
+    for one in results['rows']:
+        times = (number(bench_graph.total_ms(one, key), 1) for key in ('p50', 'p99', 'max'))
+        frames = ' / '.join(str(one[key]) for key in bench_graph.COUNTED[:4])
+        ratio = number(results['dense_over'].get(one['name']), 2)
+        rows.append((one['name'], *times, frames, f'{one["foreign"]:.0%}', ratio, bench_graph.verdict(one)))
+    return Table('Graph', columns, tuple(rows))
+
+
+def _graph_stages(results: Results) -> Table:
+    rows = results['rows']
+    stages = list(dict.fromkeys(stage for one in rows for stage in one['latency_ms']))
+    cells = []
+    for stage in stages:
+        times = (one['latency_ms'].get(stage) for one in rows)
+        cells.append((stage, *('-' if ms is None else f'{ms["p50"]:.1f} / {ms["p99"]:.1f}' for ms in times)))
+    return Table('Stages', ('stage, p50 / p99 ms', *(one['name'] for one in rows)), tuple(cells))
 
 
 def _slopes(results: Results) -> Table:

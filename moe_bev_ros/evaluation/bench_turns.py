@@ -17,7 +17,7 @@ from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.evaluation.bench_rounds import Round
 from moe_bev_ros.evaluation.bench_worker import Variant
 from moe_bev_ros.evaluation.foreign_load import cpu_times, foreign_share
-from moe_bev_ros.runtime.environment import THREAD_VARIABLES
+from moe_bev_ros.runtime.threads import thread_variables
 
 MAX_FOREIGN = 0.1  # share of the processors that others may use beside a round
 TRIES = 3  # rounds that are begun for each one that is wanted
@@ -81,8 +81,8 @@ class Worker:
     def _last_words(self) -> str:
         self._process.wait()
         self._errors.seek(0)
-        lines = self._errors.read().strip().splitlines()
-        return lines[-1] if lines else f'ended with code {self._process.returncode}'
+        lines = [line.strip() for line in self._errors.read().splitlines() if line.strip()]
+        return ' '.join(lines[-2:]) or f'ended with code {self._process.returncode}'
 
 
 class Turns:
@@ -142,5 +142,4 @@ class Turns:
 
 def worker_environment(base: Mapping[str, str], num_threads: int) -> dict[str, str]:
     """Threads of every library are counted, and sleep while they wait."""
-    ours = {'OMP_WAIT_POLICY': 'PASSIVE', 'KMP_BLOCKTIME': '0', **dict.fromkeys(THREAD_VARIABLES, str(num_threads))}
-    return {**base, **ours}
+    return {**base, 'KMP_BLOCKTIME': '0', **thread_variables(num_threads)}

@@ -78,6 +78,11 @@ BLOCKS: dict[str, Block] = {
         'bench_network*.json', 'moe-bev bench --profile tiny --json results/bench_network.json', bench_tables.network_markdown
     ),
     'bench_cost': Block('bench_cost.json', 'moe-bev bench cost --json results/bench_cost.json', bench_tables.cost_markdown),
+    'bench_graph': Block(
+        'bench_graph*.json',
+        'moe-bev bench graph --engine NAME --json results/bench_graph_NAME.json',
+        bench_tables.graph_markdown,
+    ),
     'roofline': Block('roofline.json', 'moe-bev model roofline --json results/roofline.json', roofline.markdown),
 }
 

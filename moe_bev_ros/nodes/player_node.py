@@ -28,7 +28,7 @@ from moe_bev_ros.nodes.convert import time_to_msg
 from moe_bev_ros.nodes.params import declare, param
 
 CLOCK_PERIOD_S = 0.01
-LAP_PAUSE_S = 1.0  # what is still under way when the clock jumps back would be forgotten
+LAP_PAUSE_S = 3.0  # what is still under way when the clock jumps back would be forgotten
 SETTLE_S = 0.5  # the reader may know the writer a little later than the writer the reader
 NOT_PLAYED = ('/clock', '/rosout', '/parameter_events', '/diagnostics', '/moe_bev/')
 STILL_PLAYED = ('/moe_bev/traffic_lights',)

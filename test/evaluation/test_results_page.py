@@ -193,6 +193,23 @@ FILES = {
             }
         },
     },
+    'bench_graph_openvino': {
+        'engine': 'openvino',
+        'precision': 'int8',
+        'machine': {'processor': 'a processor'},
+        'dense_over': {'704x256': 6.5},
+        'rows': [
+            {
+                'name': '704x256',
+                'frames_in': 3005,
+                'frames_out': 3005,
+                'dropped_by_policy': 0,
+                'frames_lost': 0,
+                'foreign': 0.012,
+                'latency_ms': {'sensor_to_command': {'p50': 51.25, 'p99': 90.5, 'max': 120.0}},
+            }
+        ],
+    },
     'roofline': {
         'utilisation': 0.35,
         'bandwidth': 0.7,
@@ -256,6 +273,11 @@ FOUND = {
     'bench_cost': (
         '| cameras | 4.25 per 1 cameras | 20.0 | at 6: 4.00 before, 6.50 after |',
         '| 6 | 45.0 | 44.0 | 40.0 | 5.0 |',
+    ),
+    'bench_graph': (
+        'Engine openvino, precision int8',
+        '| 704x256 | 51.2 | 90.5 | 120.0 | 3005 / 3005 / 0 / 0 | 1% | 6.50 | missed: p99 above 85 ms |',
+        '| sensor_to_command | 51.2 / 90.5 |',
     ),
     'roofline': (
         'missed on paper',
