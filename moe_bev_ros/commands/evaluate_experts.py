@@ -11,7 +11,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import cv2
 import numpy as np
 
 from moe_bev_ros.core.errors import InputError
@@ -35,6 +34,7 @@ from moe_bev_ros.evaluation.perception_judge import without_nan
 from moe_bev_ros.evaluation.report import Table
 from moe_bev_ros.evaluation.sensor_loss import LOSSES, RUNS, LossScene, see_loss
 from moe_bev_ros.evaluation.strata import RESAMPLES
+from moe_bev_ros.runtime.threads import limit_threads
 
 if TYPE_CHECKING:
     from moe_bev_ros.engine.bev_engine import BevEngine
@@ -210,7 +210,7 @@ def _by_name(found: Sequence[Mapping[str, ChosenScene]]) -> dict[str, list[Chose
 def _see(job: _Job) -> dict[str, ChosenScene]:
     from moe_bev_ros.evaluation.expert_runs import InTurn
 
-    cv2.setNumThreads(1)
+    limit_threads(1)
     choosers: dict[str, Chooser] = {}
     for name, turns in job.turns.items():
         choosers[name] = InTurn(turns) if turns else Dispatcher(load_capability(job.capability))
@@ -218,7 +218,7 @@ def _see(job: _Job) -> dict[str, ChosenScene]:
 
 
 def _see_loss(job: _Job) -> LossScene:
-    cv2.setNumThreads(1)
+    limit_threads(1)
     engines = _engines(job.weights, job.capability)
     return see_loss(_opened(job.root, job.version), job.scene, engines, job.sensor, job.after_s)
 
@@ -231,12 +231,11 @@ def _opened(root: str, version: str) -> NuscenesTree:
 
 @lru_cache(maxsize=1)
 def _network(weights: Path) -> SideBySide:
-    import torch
 
     from moe_bev_ros.evaluation.expert_runs import SideBySide
     from moe_bev_ros.model.weights_file import load_weights
 
-    torch.set_num_threads(1)
+    limit_threads(1)
     return SideBySide(load_weights(weights).channels_last())
 
 

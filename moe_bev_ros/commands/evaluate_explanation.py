@@ -13,6 +13,7 @@ from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.frame import Frame
 from moe_bev_ros.core.objects import Label
 from moe_bev_ros.datasets.nuscenes_tree import NuscenesTree, open_tree
+from moe_bev_ros.runtime.threads import limit_threads
 
 CLASSES = tuple(label.name.lower() for label in Label if label is not Label.UNKNOWN)
 
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out.suffix not in ('.jpg', '.png'):
         raise InputError(f'{args.out}: give a name that ends in .jpg or .png')
     subject = Subject(Label[args.label.upper()], args.objects)
-    cv2.setNumThreads(1)
+    limit_threads(1)
     try:
         engine = torch_engine(weights=args.weights or WEIGHTS)
         size = engine.config.image_width, engine.config.image_height

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from moe_bev_ros.commands.image_size import image_size
@@ -19,6 +18,7 @@ from moe_bev_ros.engine.base import Engine, EngineError, EngineOutput, EngineSet
 from moe_bev_ros.engine.engines import ENGINES
 from moe_bev_ros.evaluation.real_frames import real_frames_results
 from moe_bev_ros.evaluation.recall import MATCH_M, MIN_POINTS, DistanceRecall, recall_by_distance, recall_table
+from moe_bev_ros.runtime.threads import limit_threads
 
 NUM_STEPS = 5  # each frame so often, for the times
 
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print recall and precision by distance, and the time of each stage."""
-    cv2.setNumThreads(1)
+    limit_threads(1)
     frames = tuple(read_single_frames(args.frames, args.image_size))
     outputs = {name: _judge(name, frames, args) for name in dict.fromkeys(map(str, args.engine))}
     if args.json:

@@ -11,8 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from moe_bev_ros.commands.image_size import image_size
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.files import write_json
@@ -26,6 +24,7 @@ from moe_bev_ros.evaluation.perception_report import perception_report
 from moe_bev_ros.evaluation.perception_tables import overview, own_metrics
 from moe_bev_ros.evaluation.report import write_report
 from moe_bev_ros.evaluation.strata import RESAMPLES
+from moe_bev_ros.runtime.threads import limit_threads
 
 AGREE_WITHIN = 0.002  # of NDS, between this process and the nodes
 
@@ -109,7 +108,7 @@ def _see(tree: NuscenesTree, scenes: Sequence[str], args: argparse.Namespace) ->
 
 
 def _see_one(job: _Job) -> SeenScene:
-    cv2.setNumThreads(1)
+    limit_threads(1)
     tree, engine = _opened(job.root, job.version), _built(job.engine)
     return see_scene(tree, job.scene, engine, job.image_size, keyframes_only=job.keyframes_only)
 

@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from moe_bev_ros.core.errors import InputError
@@ -23,6 +22,7 @@ from moe_bev_ros.evaluation.perceived import SeenScene, see_scene
 from moe_bev_ros.evaluation.router_measures import Measures, RoutedFrame, object_patches, scene_measures
 from moe_bev_ros.model.router import Routing
 from moe_bev_ros.perception.sweep_stack import SweepStack
+from moe_bev_ros.runtime.threads import limit_threads
 
 NOT_NETWORK = ('inputs', 'boxes')  # stages of the engine before and after the network
 
@@ -115,7 +115,7 @@ def run_scene(job: SceneJob) -> SceneRun:
     Raises:
         InputError: the weights or a file of the scene cannot be read.
     """
-    cv2.setNumThreads(1)
+    limit_threads(1)
     tree, engine = _opened(job.root, job.version), _built(job.weights, job.experts)
     config = engine.engine.config
     seen = see_scene(tree, job.scene, engine, engine.image_size)
