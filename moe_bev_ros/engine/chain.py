@@ -1,7 +1,8 @@
 """The BEV network as sub-engines in any run-time, one after the other; what no chosen frame expert needs is not run.
 
-What goes from one to the next stays where the run-time wrote it. The memory's state, too: it is read from where it was written
-in the frame before, and by the time that it is written again nobody reads it any more.
+What goes from one to the next stays where the run-time wrote it, and frame experts write to the same place. The memory's state
+stays, too: it is read from where it was written in the frame before, and by the time that it is written again nobody reads it
+any more.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from numpy.typing import NDArray
 from moe_bev_ros.engine.base import EngineSettings
 from moe_bev_ros.engine.bev_engine import BevEngine
 from moe_bev_ros.engine.capability import CAPABILITY
-from moe_bev_ros.engine.manifest import Manifest, Tensor
+from moe_bev_ros.engine.manifest import Manifest
 from moe_bev_ros.engine.network import F32, Clock, Encoded, NetworkOutputs
-from moe_bev_ros.engine.session import Arrays, RunTime, Session
+from moe_bev_ros.engine.session import Arrays, RunTime, Session, empty_outputs
 from moe_bev_ros.engine.shipped import WEIGHTS, network_folder
 from moe_bev_ros.perception.centre_boxes import CentreMaps
 from moe_bev_ros.perception.network_inputs import NetworkArrays
@@ -52,17 +53,19 @@ class SubEngineChain:
     def __init__(self, manifest: Manifest, folder: Path, run_time: RunTime) -> None:
         self.name, self.config = run_time.name, manifest.config
 
+        shared = empty_outputs(manifest.parts['expert_fused'])
+
         def opened(name: str) -> Session:
             part = manifest.parts[name]
-            return run_time.open(part, folder / part.file)
+            return run_time.open(part, folder / part.file, shared if name.startswith('expert_') else None)
 
         self._sessions = {name: opened(name) for name in manifest.parts if name not in ENCODERS}
         self._encoders = [{name: opened(name) for name in ENCODERS} for _ in range(NUM_SETS)]
         self._next_set = 0
-        written = manifest.parts['memory_write'].outputs
-        self._empty = {tensor.name.removeprefix(NEXT): _zeros(tensor) for tensor in written}
+        written = empty_outputs(manifest.parts['memory_write'])
+        self._empty = {name.removeprefix(NEXT): values for name, values in written.items()}
         self._state: Arrays = self._empty
-        self._mean = {tensor.name: _zeros(tensor) for tensor in manifest.parts['expert_fused'].outputs}
+        self._mean = empty_outputs(manifest.parts['expert_fused'])
         self._motion_133, self._dt_1 = np.zeros((1, 3, 3), np.float32), np.zeros(1, np.float32)
 
     @property
@@ -106,15 +109,14 @@ class SubEngineChain:
         return NetworkOutputs(CentreMaps(*maps), values['road'][0], num_key_points, values['patches'].size)
 
     def _maps_of(self, experts: tuple[str, ...], encoded: Encoded) -> Arrays:
-        """What the frame experts make of it, averaged where there are two."""
-        said = [self._sessions[f'expert_{name}'].run(encoded.values) for name in experts]
-        if len(said) == 1:
-            return said[0]
+        """What the frame experts make of it, averaged where there are two, which write to the same buffers."""
+        said = self._sessions[f'expert_{experts[0]}'].run(encoded.values)
+        if len(experts) == 1:
+            return said
         for name, mean in self._mean.items():
-            np.add(said[0][name], said[1][name], out=mean)
+            np.copyto(mean, said[name])
+        said = self._sessions[f'expert_{experts[1]}'].run(encoded.values)
+        for name, mean in self._mean.items():
+            mean += said[name]
             mean *= 0.5
         return self._mean
-
-
-def _zeros(tensor: Tensor) -> NDArray[Any]:
-    return np.zeros(tensor.shape, tensor.dtype)

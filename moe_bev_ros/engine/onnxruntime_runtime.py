@@ -12,7 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from moe_bev_ros.engine.base import EngineError, EngineSettings
 from moe_bev_ros.engine.manifest import Part
-from moe_bev_ros.engine.session import Arrays
+from moe_bev_ros.engine.session import Arrays, empty_outputs
 
 PRECISIONS = ('auto', 'float32', 'int8')
 REFUSALS = (
@@ -28,11 +28,11 @@ REFUSALS = (
 class OnnxRuntimeSession:
     """One sub-engine. Inputs are read where they lie, and outputs written where they stay."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, part: Part) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, part: Part, outputs: Arrays | None) -> None:
         self._session, self._binding = session, session.io_binding()
         self._names = tuple(node.name for node in session.get_inputs())
         self._given: dict[str, NDArray[Any]] = {}
-        self._outputs = {tensor.name: np.zeros(tensor.shape, tensor.dtype) for tensor in part.outputs}
+        self._outputs = outputs or empty_outputs(part)
         for name, array in self._outputs.items():
             self._binding.bind_output(name, 'cpu', 0, array.dtype, array.shape, array.ctypes.data)
 
@@ -72,13 +72,13 @@ class OnnxRuntime:
             raise EngineError(f'engine onnxruntime: it runs on the CPU, not on {settings.device!r}; set device: auto')
         self._settings, self._trace_dir, self._num_traces = settings, trace_dir, 0
 
-    def open(self, part: Part, path: Path) -> OnnxRuntimeSession:
+    def open(self, part: Part, path: Path, outputs: Arrays | None = None) -> OnnxRuntimeSession:
         """See `RunTime`."""
         try:
             session = onnxruntime.InferenceSession(path, self._options(path.stem), providers=['CPUExecutionProvider'])
         except REFUSALS as err:
             raise EngineError(f'engine onnxruntime: {path}: {err}; export it again: moe-bev export') from err
-        return OnnxRuntimeSession(session, part)
+        return OnnxRuntimeSession(session, part, outputs)
 
     def _options(self, name: str) -> onnxruntime.SessionOptions:
         options = onnxruntime.SessionOptions()

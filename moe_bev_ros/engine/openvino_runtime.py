@@ -10,12 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from moe_bev_ros.engine.base import EngineError, EngineSettings, computes_bfloat16
 from moe_bev_ros.engine.manifest import Part
-from moe_bev_ros.engine.session import Arrays
+from moe_bev_ros.engine.session import Arrays, empty_outputs
 
 sys.modules.setdefault('openvino_telemetry', None)  # type: ignore[arg-type]  # its import would report home over the network
 import openvino  # noqa: E402
@@ -47,13 +46,13 @@ class OpenVinoSession:
         compiled: as OpenVINO runs it.
     """
 
-    def __init__(self, compiled: openvino.CompiledModel, part: Part) -> None:
+    def __init__(self, compiled: openvino.CompiledModel, part: Part, outputs: Arrays | None) -> None:
         self.compiled = compiled
         self._request = compiled.create_infer_request()
         read = {name for port in compiled.inputs for name in port.names}  # an input may have more names than one
         self._names = tuple(tensor.name for tensor in part.inputs if tensor.name in read)
         self._given: dict[str, NDArray[Any]] = {}
-        self._outputs = {tensor.name: np.zeros(tensor.shape, tensor.dtype) for tensor in part.outputs}
+        self._outputs = outputs or empty_outputs(part)
         for name, array in self._outputs.items():
             self._bind(name, array)
 
@@ -100,7 +99,7 @@ class OpenVino:
                 f'engine openvino: no device {settings.device}; there are {names}; choose another or install its driver'
             )
 
-    def open(self, part: Part, path: Path) -> OpenVinoSession:
+    def open(self, part: Part, path: Path, outputs: Arrays | None = None) -> OpenVinoSession:
         """See `RunTime`."""
         try:
             model = self._core.read_model(path)
@@ -108,7 +107,7 @@ class OpenVino:
         except RuntimeError as err:
             cause = str(err).strip().splitlines()[-1]
             raise EngineError(f'engine openvino: {path} on {self._device}: {cause}; export it again: moe-bev export') from err
-        return OpenVinoSession(compiled, part)
+        return OpenVinoSession(compiled, part, outputs)
 
     def _properties(self, part_name: str, model: openvino.Model) -> dict[str, Any]:
         properties: dict[str, Any] = {'PERFORMANCE_HINT': 'LATENCY', 'PERF_COUNT': self._traces}

@@ -6,11 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from moe_bev_ros.engine.manifest import Part
 
 Arrays = Mapping[str, NDArray[Any]]
+
+
+def empty_outputs(part: Part) -> dict[str, NDArray[Any]]:
+    """Buffers for what a sub-engine gives."""
+    return {tensor.name: np.zeros(tensor.shape, tensor.dtype) for tensor in part.outputs}
 
 
 class Session(Protocol):
@@ -36,8 +42,12 @@ class RunTime(Protocol):
 
     name: str
 
-    def open(self, part: Part, path: Path) -> Session:
+    def open(self, part: Part, path: Path, outputs: Arrays | None = None) -> Session:
         """The sub-engine that ``path`` holds as ONNX, ready to run.
+
+        Args:
+            outputs: where its outputs go, so that sessions which never run for the same frame can share them; a run-time whose
+                outputs lie on another device keeps its own.
 
         Raises:
             EngineError: the run-time cannot take it.

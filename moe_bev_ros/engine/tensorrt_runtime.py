@@ -58,8 +58,8 @@ class TensorRT:
         gpu = torch.cuda.get_device_properties(torch.cuda.current_device())
         self._device = f'{gpu.name} {gpu.major}.{gpu.minor}'
 
-    def open(self, part: Part, path: Path) -> TensorRtSession:
-        """See `RunTime`."""
+    def open(self, part: Part, path: Path, outputs: Arrays | None = None) -> TensorRtSession:
+        """See `RunTime`; outputs are its own."""
         folder, name = path.parent / PLANS, path.stem
         dla_core = (self._vehicle or load_vehicle_settings(path.parent)).dla_of(name)
         key = self._key(part, dla_core)

@@ -30,9 +30,9 @@ class TracedRunTime:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._folder.cleanup()
 
-    def open(self, part: Part, path: Path) -> Session:
+    def open(self, part: Part, path: Path, outputs: Arrays | None = None) -> Session:
         """See `RunTime`."""
-        session = _CountedSession(self._run_time.open(part, path))
+        session = _CountedSession(self._run_time.open(part, path, outputs))
         self._sessions.append(session)
         return session
 

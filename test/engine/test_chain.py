@@ -56,9 +56,16 @@ def test_a_frame_may_be_encoded_before_the_one_ahead_of_it_is_concluded(chain):
         assert_same(outputs.maps._asdict(), {name: wanted[index][name] for name in outputs.maps._fields})
 
 
-def test_buffers_stay_where_they_are_from_frame_to_frame(chain):
+def test_buffers_stay_where_they_are_from_frame_to_frame_and_experts_share_theirs(exported):
+    _, folder = exported
+    run_time = Watched(EXACT)
+    chain = SubEngineChain(load_manifest(folder), folder, run_time)
     places = [run(chain, seed, ('fused',))[1].maps.heat_chw.ctypes.data for seed in range(4)]
     assert len(set(places)) == 1
+    for experts in (('lidar',), ('camera', 'poor_sight')):
+        run(chain, 0, experts)
+    said = [run_time.opened[f'expert_{name}'][0].said for name in FRAME_EXPERTS]
+    assert all(maps['now'] is said[0]['now'] and maps['fine'] is said[0]['fine'] for maps in said)
 
 
 def test_stages_are_told_in_order(chain):
@@ -81,7 +88,7 @@ def test_stages_are_told_in_order(chain):
 def test_what_was_not_chosen_ran_no_kernel(exported, tmp_path, experts, idle):
     """As onnxruntime's own trace tells."""
     _, folder = exported
-    run_time = Traced(EXACT, trace_dir=tmp_path)
+    run_time = Watched(EXACT, trace_dir=tmp_path)
     chain = SubEngineChain(load_manifest(folder), folder, run_time)
     for seed in range(2):
         run(chain, seed, experts)
@@ -90,21 +97,30 @@ def test_what_was_not_chosen_ran_no_kernel(exported, tmp_path, experts, idle):
     assert all('Conv' in kernels[f'expert_{name}'] for name in FRAME_EXPERTS if name in experts)
 
 
-class Traced(OnnxRuntime):
-    """Keeps what it opened."""
+class Watched(OnnxRuntime):
+    """Keeps what it opened, and these what they said last."""
 
     def __init__(self, *args, **keywords):
         super().__init__(*args, **keywords)
         self.opened = {}
 
-    def open(self, part, path):
-        session = super().open(part, path)
+    def open(self, part, path, outputs=None):
+        session = WatchedSession(super().open(part, path, outputs))
         self.opened.setdefault(path.stem, []).append(session)
         return session
 
 
+class WatchedSession:
+    def __init__(self, session):
+        self.session, self.said = session, None
+
+    def run(self, inputs):
+        self.said = self.session.run(inputs)
+        return self.said
+
+
 def kernels_of(session):
-    events = json.loads(session.end_trace().read_text())
+    events = json.loads(session.session.end_trace().read_text())
     return {event['args']['op_name'] for event in events if event.get('cat') == 'Node' and 'op_name' in event['args']}
 
 

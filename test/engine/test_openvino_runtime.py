@@ -26,8 +26,8 @@ class Opened(OpenVino):
         super().__init__(settings, **options)
         self.sessions = {}
 
-    def open(self, part, path):
-        session = super().open(part, path)
+    def open(self, part, path, outputs=None):
+        session = super().open(part, path, outputs)
         self.sessions.setdefault(path.stem, []).append(session)
         return session
 
