@@ -141,7 +141,7 @@ def look_of(cameras: CameraImages | None) -> tuple[float, float]:
     """Mean and standard deviation (0..1) of the green of the valid images; zeros where there are none."""
     if cameras is None or not cameras.valid_n.any():
         return 0.0, 0.0
-    green = cameras.images_nhw3[cameras.valid_n][:, ::SAMPLED, ::SAMPLED, 1].astype(np.float32) / 255
+    green = cameras.images_nhw3[:, ::SAMPLED, ::SAMPLED, 1][cameras.valid_n].astype(np.float32) / 255
     return float(green.mean()), float(green.std())
 
 

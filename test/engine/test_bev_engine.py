@@ -132,6 +132,33 @@ def test_answers_that_are_no_number_are_not_valid_and_do_not_stay(engine):
     assert engine.step(frame_of(2), np.eye(4)).perception_valid
 
 
+def test_a_frame_may_be_begun_before_the_one_ahead_of_it_is_finished(engine):
+    frames = [frame_of(index, seed=index) for index in range(1, 5)]
+    motion = se3_from_xy_yaw(0.5, 0.1, 0.02)
+    wanted = [engine.step(frame, motion) for frame in frames]
+    engine.reset()
+    ahead = engine.begin(frames[0], motion)
+    for index, output in enumerate(wanted):
+        begun = ahead
+        if index < 3:
+            ahead = engine.begin(frames[index + 1], motion)
+        assert same(engine.finish(begun), output)
+
+
+def test_a_frame_that_was_begun_before_the_memory_was_dropped_does_without(engine):
+    first = engine.step(frame_of(2), None)
+    engine.reset()
+    broken = engine.begin(frame_of(1, seed=1), None)
+    after = engine.begin(frame_of(2), np.eye(4))
+    bias = engine.network.model.heads.heat.bias
+    with torch.inference_mode():
+        kept = bias.clone()
+        bias.fill_(float('nan'))
+        assert not engine.finish(broken).perception_valid
+        bias.copy_(kept)
+    assert same(engine.finish(after), first)
+
+
 def test_half_precision_finds_the_same_within_a_tolerance(weights, tmp_path):
     exact = torch_engine(EXACT, weights, tmp_path / 'none.json').step(frame_of(), None).detections
     halved = (
