@@ -22,6 +22,7 @@ from moe_bev_ros.evaluation.bench_graph import DENSE, WEIGHTS_VARIABLE
 from moe_bev_ros.evaluation.foreign_load import cpu_times, foreign_share
 from moe_bev_ros.runtime.environment import config_dir
 from moe_bev_ros.runtime.stack import BEV, Stack, load_stack, with_engine, with_parameters
+from moe_bev_ros.runtime.threads import num_threads_of
 
 DENSE_KIND = '704x256'
 DENSE_SECONDS = 60.0

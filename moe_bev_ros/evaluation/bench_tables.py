@@ -119,14 +119,15 @@ def graph_line(one: Results) -> str:
 
 
 def _graph_rows(results: Results) -> Table:
-    columns = ('row', 'p50 ms', 'p99 ms', 'max ms', 'frames in / out / dropped / lost', 'others used', 'dense over it', 'goal')
+    columns = ('row', 'p50 ms', 'p99 ms', 'max ms', 'frames in / out / dropped / lost', 'frame experts', 'others used')
     rows = []
     for one in results['rows']:
         times = (number(bench_graph.total_ms(one, key), 1) for key in ('p50', 'p99', 'max'))
         frames = ' / '.join(str(one[key]) for key in bench_graph.COUNTED[:4])
+        experts = ', '.join(f'{name} {share:.0%}' for name, share in one['experts'].items())
         ratio = number(results['dense_over'].get(one['name']), 2)
-        rows.append((one['name'], *times, frames, f'{one["foreign"]:.0%}', ratio, bench_graph.verdict(one)))
-    return Table('Graph', columns, tuple(rows))
+        rows.append((one['name'], *times, frames, experts, f'{one["foreign"]:.0%}', ratio, bench_graph.verdict(one)))
+    return Table('Graph', (*columns, 'dense over it', 'goal'), tuple(rows))
 
 
 def _graph_stages(results: Results) -> Table:

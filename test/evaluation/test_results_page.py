@@ -206,6 +206,7 @@ FILES = {
                 'dropped_by_policy': 0,
                 'frames_lost': 0,
                 'foreign': 0.012,
+                'experts': {'fused': 0.975},
                 'latency_ms': {'sensor_to_command': {'p50': 51.25, 'p99': 90.5, 'max': 120.0}},
             }
         ],
@@ -276,7 +277,7 @@ FOUND = {
     ),
     'bench_graph': (
         'Engine openvino, precision int8',
-        '| 704x256 | 51.2 | 90.5 | 120.0 | 3005 / 3005 / 0 / 0 | 1% | 6.50 | missed: p99 above 85 ms |',
+        '| 704x256 | 51.2 | 90.5 | 120.0 | 3005 / 3005 / 0 / 0 | fused 98% | 1% | 6.50 | missed: p99 above 85 ms |',
         '| sensor_to_command | 51.2 / 90.5 |',
     ),
     'roofline': (
