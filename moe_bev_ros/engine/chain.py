@@ -65,7 +65,7 @@ class SubEngineChain:
         written = empty_outputs(manifest.parts['memory_write'])
         self._empty = {name.removeprefix(NEXT): values for name, values in written.items()}
         self._state: Arrays = self._empty
-        self._mean = empty_outputs(manifest.parts['expert_fused'])
+        self._mean: dict[str, NDArray[Any]] = {}
         self._motion_133, self._dt_1 = np.zeros((1, 3, 3), np.float32), np.zeros(1, np.float32)
 
     @property
@@ -113,8 +113,10 @@ class SubEngineChain:
         said = self._sessions[f'expert_{experts[0]}'].run(encoded.values)
         if len(experts) == 1:
             return said
-        for name, mean in self._mean.items():
-            np.copyto(mean, said[name])
+        for name, values in said.items():
+            if name not in self._mean:
+                self._mean[name] = np.empty_like(values)  # in the run-time's own order
+            np.copyto(self._mean[name], values)
         said = self._sessions[f'expert_{experts[1]}'].run(encoded.values)
         for name, mean in self._mean.items():
             mean += said[name]

@@ -15,7 +15,7 @@ from moe_bev_ros.engine.torch_network import TorchNetwork
 OpenVino = pytest.importorskip('moe_bev_ros.engine.openvino_runtime', reason='openvino is not installed').OpenVino
 
 EXACT = EngineSettings(precision='float32')
-EXPERTS = (('fused',), ('camera',), ('lidar', 'poor_sight'), ('fused',))
+EXPERTS = (('fused',), ('camera',), ('lidar', 'poor_sight'), ('camera', 'fused'), ('fused',))
 KEPT_EXACT = ('memory_read', 'router', 'memory_write')
 
 
@@ -114,6 +114,21 @@ def test_outputs_stay_in_one_place_and_inputs_are_read_where_they_lie(exported):
     assert not np.allclose(first, kept)
     session.run({**values, 'mixed': noise(part)['mixed']})
     np.testing.assert_allclose(first, kept, atol=1e-4)
+
+
+def test_inner_maps_keep_their_channels_innermost_and_are_read_in_any_order(exported):
+    session, part = opened(exported, 'expert_fused')
+    values = noise(part)
+    turned = {name: np.ascontiguousarray(array.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2) for name, array in values.items()}
+    now = session.run(values)['now']
+    assert now.transpose(0, 2, 3, 1).flags.c_contiguous
+    kept = now.copy()
+    np.testing.assert_array_equal(session.run(turned)['now'], kept)
+    values['lidar_map'] += 1.0
+    assert not np.allclose(session.run(values)['now'], kept)
+    values['lidar_map'] += 1.0
+    again = session.run(values)['now'].copy()
+    np.testing.assert_array_equal(opened(exported, 'expert_fused')[0].run(values)['now'], again)
 
 
 def test_the_number_of_threads_is_kept_and_none_is_bound_to_a_core(exported):
