@@ -56,7 +56,7 @@ def measured_row(name: str, args: argparse.Namespace, stack: Stack) -> dict[str,
         'bag': kind.name,
         'seconds': kind.seconds,
         'laps': laps,
-        'num_threads': chosen[BEV].parameters.get('num_threads'),
+        'num_threads': num_threads_of(chosen[BEV]),
     }
     one = bench_graph.row(name, settings, summary, foreign)
     is_whole = one['frames_in'] == laps * num_frames

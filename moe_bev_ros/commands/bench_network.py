@@ -21,8 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--max-foreign', type=float, default=0.1, metavar='SHARE', help='a round beside which others used more is thrown away'
     )
-    parser.add_argument('--int8', type=Path, metavar='DIR', help='quantised engine of OpenVINO (default: the one that ships)')
-    parser.add_argument('--int8-unsigned', type=Path, metavar='DIR', help='the same with unsigned activations, of onnxruntime')
+    parser.add_argument('--int8', type=Path, metavar='DIR', help='quantised network (default: the one that ships)')
     parser.add_argument(
         '--cache', type=Path, default=CACHE, metavar='DIR', help=f'for frames and the dense twin (default {CACHE})'
     )
@@ -32,15 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Returns 0, whatever the ratios are."""
+    from moe_bev_ros.engine.shipped import int8_folder
     from moe_bev_ros.evaluation import bench_network, bench_tables
-    from moe_bev_ros.evaluation.bench_sources import prepare, shipped_int8, shipped_weights
+    from moe_bev_ros.evaluation.bench_sources import prepare, shipped_weights
 
     if args.rounds < 1 or args.threads < 1 or not args.max_foreign > 0.0:
         raise InputError('--rounds and --threads must be at least 1, and --max-foreign above 0')
     weights = args.weights or shipped_weights(args.profile)
-    int8 = shipped_int8(weights)
-    int8 |= {name: path for name, path in (('openvino', args.int8), ('onnxruntime', args.int8_unsigned)) if path}
-    sources = prepare(weights, int8, args.cache)
+    sources = prepare(weights, args.int8 or int8_folder(weights), args.cache)
     chosen = bench_network.variants(sources, args.threads)
     results = bench_network.run(sources, chosen, args.rounds, args.max_foreign, _say)
     if args.json is not None:

@@ -57,7 +57,7 @@ def variants(sources: Sources, num_threads: int) -> list[Variant]:
         *(of(f'torch {precision}', sources.weights) for precision in ('float32', 'bfloat16')),
         *(of(f'{name} float32', sources.folder) for name in RUN_TIMES),
         of('openvino bfloat16', sources.folder),
-        *(of(f'{name} int8', folder) for name, folder in sources.int8.items()),
+        *(of(f'{name} int8', sources.int8) for name in RUN_TIMES),
         *(Variant(f'rate {name}', name, '', str(sources.scratch), '', num_threads, kind=RATE) for name in RUN_TIMES),
     ]
 

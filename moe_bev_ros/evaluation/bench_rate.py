@@ -19,7 +19,6 @@ LAYERS = 4
 SIDE = 1024  # of the matrices
 CHANNELS, PIXELS = 128, 64
 PRECISIONS = ('float32', 'int8')
-ACTIVATIONS = {'onnxruntime': np.uint8, 'openvino': np.int8}  # what each is quick with
 OPSET = 17
 
 
@@ -40,17 +39,12 @@ class RateGraph:
     operations: int
 
 
-def write_graphs(folder: Path, engine: str) -> tuple[RateGraph, ...]:
-    """All graphs for a run-time."""
-    activation = ACTIVATIONS.get(engine, np.int8)
-    return tuple(
-        _write(folder, kind, precision, activation if precision == 'int8' else None)
-        for kind in ('matmul', 'convolution')
-        for precision in PRECISIONS
-    )
+def write_graphs(folder: Path) -> tuple[RateGraph, ...]:
+    """All of them."""
+    return tuple(_write(folder, kind, precision) for kind in ('matmul', 'convolution') for precision in PRECISIONS)
 
 
-def _write(folder: Path, kind: str, precision: str, activation: Any) -> RateGraph:
+def _write(folder: Path, kind: str, precision: str) -> RateGraph:
     import onnx
 
     name = f'{kind}_{precision}'
@@ -58,7 +52,7 @@ def _write(folder: Path, kind: str, precision: str, activation: Any) -> RateGrap
     convolves = kind == 'convolution'
     shape = (1, CHANNELS, PIXELS, PIXELS) if convolves else (SIDE, SIDE)
     weight_shape = (CHANNELS, CHANNELS, 3, 3) if convolves else (SIDE, SIDE)
-    graph = _Graph(activation)
+    graph = _Graph(quantised=precision == 'int8')
     value = 'x'
     for layer in range(LAYERS):
         weight = graph.weight(f'w{layer}', rng.integers(-127, 128, weight_shape).astype(np.int8))
@@ -67,7 +61,7 @@ def _write(folder: Path, kind: str, precision: str, activation: Any) -> RateGrap
     ports = [onnx.helper.make_tensor_value_info(port, onnx.TensorProto.FLOAT, shape) for port in 'xy']
     made = onnx.helper.make_graph(graph.nodes, name, ports[:1], ports[1:], graph.constants)
     opsets = [onnx.helper.make_opsetid('', OPSET)]
-    path = folder / f'{name}_{activation.__name__ if activation else "float32"}.onnx'
+    path = folder / f'{name}.onnx'
     onnx.save(onnx.helper.make_model(made, opset_imports=opsets, ir_version=9), path)
     macs = LAYERS * (PIXELS**2 * CHANNELS**2 * 9 if convolves else SIDE**3)
     part = part_of(path, (Tensor('x', shape, 'float32'),), (Tensor('y', shape, 'float32'),))
@@ -75,15 +69,15 @@ def _write(folder: Path, kind: str, precision: str, activation: Any) -> RateGrap
 
 
 class _Graph:
-    """Nodes and constants of a graph, quantised where there is a type of activations."""
+    """Nodes and constants of a graph."""
 
-    def __init__(self, activation: Any) -> None:
+    def __init__(self, *, quantised: bool) -> None:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
-        self._type = activation
-        if activation is not None:
+        self._quantised = quantised
+        if quantised:
             self.constant('scale', np.array(0.05, np.float32))
-            self.constant('zero', np.array(0, activation))
+            self.constant('zero', np.array(0, np.int8))
 
     def node(self, kind: str, inputs: list[str], name: str, **attributes: Any) -> str:
         """Add one; returns the name of its output."""
@@ -100,7 +94,7 @@ class _Graph:
 
     def weight(self, name: str, values: NDArray[np.int8]) -> str:
         """Per tensor."""
-        if self._type is None:
+        if not self._quantised:
             return self.constant(name, values.astype(np.float32) * np.float32(1e-3))
         scale, zero = (
             self.constant(f'{name}_scale', np.array(1e-3, np.float32)),
@@ -109,7 +103,7 @@ class _Graph:
         return self.node('DequantizeLinear', [self.constant(name, values), scale, zero], f'{name}_real')
 
     def activation(self, value: str) -> str:
-        if self._type is None:
+        if not self._quantised:
             return value
         quantised = self.node('QuantizeLinear', [value, 'scale', 'zero'], f'{value}_q')
         return self.node('DequantizeLinear', [quantised, 'scale', 'zero'], f'{value}_dq')

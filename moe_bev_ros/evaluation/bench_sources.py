@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.engine.base import EngineError, EngineSettings
 from moe_bev_ros.engine.manifest import file_sha256
-from moe_bev_ros.engine.shipped import FOLDER, int8_folder, network_folder
+from moe_bev_ros.engine.shipped import FOLDER, network_folder
 from moe_bev_ros.evaluation.bench_frames import save_frames, world_frames
 
 RUN_TIMES = ('onnxruntime', 'openvino')
@@ -23,7 +22,7 @@ class Sources:
     Attributes:
         weights, dense_weights: for torch.
         folder, dense_folder: exported in FP32.
-        int8: exported in INT8, by run-time; a run-time that is missing has none.
+        int8: quantised.
         frames: of `save_frames`.
         scratch: folder to write to.
     """
@@ -32,7 +31,7 @@ class Sources:
     dense_weights: Path
     folder: Path
     dense_folder: Path
-    int8: Mapping[str, Path]
+    int8: Path
     frames: Path
     scratch: Path
 
@@ -49,12 +48,7 @@ def shipped_weights(profile: str) -> Path:
     return path
 
 
-def shipped_int8(weights: Path) -> dict[str, Path]:
-    """The quantised networks of these weights, by run-time."""
-    return dict.fromkeys(RUN_TIMES, int8_folder(weights))
-
-
-def prepare(weights: Path, int8: Mapping[str, Path], cache: Path, num_frames: int = NUM_FRAMES) -> Sources:
+def prepare(weights: Path, int8: Path, cache: Path, num_frames: int = NUM_FRAMES) -> Sources:
     """Export what was not exported yet, and render the frames.
 
     Raises:

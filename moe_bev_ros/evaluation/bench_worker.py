@@ -93,7 +93,9 @@ class RateWork:
         from moe_bev_ros.evaluation.bench_rate import write_graphs
 
         self._graphs = []
-        for graph in write_graphs(Path(variant.source), variant.engine):
+        folder = Path(variant.source) / variant.engine  # the other run-time writes the same, at the same time
+        folder.mkdir(parents=True, exist_ok=True)
+        for graph in write_graphs(folder):
             session = _run_time(variant, graph.precision).open(graph.part, graph.path)
             given = {'x': np.random.default_rng(0).random(graph.part.inputs[0].shape, np.float32)}
             session.run(given)

@@ -115,7 +115,7 @@ def sources(tmp_path_factory):
         dense = write_dense_twin(weights, folder / 'dense.safetensors')
         save_frames(folder / 'frames.npz', tuple(BenchFrame(frame_of(index), None) for index in range(1, NUM_FRAMES + 1)))
         exports = exported(weights), exported(dense)
-    return Sources(weights, dense, *exports, {'openvino': folder / 'gone'}, folder / 'frames.npz', folder)
+    return Sources(weights, dense, *exports, folder / 'gone', folder / 'frames.npz', folder)
 
 
 def test_a_dense_twin_takes_what_is_alike(sources):
