@@ -6,16 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from moe_bev_ros.engine.base import EngineError, EngineSettings
 from moe_bev_ros.engine.manifest import Part
+from moe_bev_ros.engine.quantised_onnx import unsigned
 from moe_bev_ros.engine.session import Arrays, empty_outputs
 
+QUANTISER = 'QuantizeLinear'
 PRECISIONS = ('auto', 'float32', 'int8')
 REFUSALS = (
+    DecodeError,
     ort_errors.Fail,
     ort_errors.InvalidArgument,
     ort_errors.InvalidGraph,
@@ -75,7 +80,9 @@ class OnnxRuntime:
     def open(self, part: Part, path: Path, outputs: Arrays | None = None) -> OnnxRuntimeSession:
         """See `RunTime`."""
         try:
-            session = onnxruntime.InferenceSession(path, self._options(path.stem), providers=['CPUExecutionProvider'])
+            session = onnxruntime.InferenceSession(
+                _graph_of(path), self._options(path.stem), providers=['CPUExecutionProvider']
+            )
         except REFUSALS as err:
             raise EngineError(f'engine onnxruntime: {path}: {err}; export it again: moe-bev export') from err
         return OnnxRuntimeSession(session, part, outputs)
@@ -90,3 +97,10 @@ class OnnxRuntime:
             options.enable_profiling, options.profile_file_prefix = True, str(self._trace_dir / f'{name}_{self._num_traces}')
             self._num_traces += 1
         return options
+
+
+def _graph_of(path: Path) -> bytes:
+    """A file as it is, but with unsigned activations where it quantises: signed ones take onnxruntime 2.5 times as long."""
+    content = path.read_bytes()
+    model = onnx.load_model_from_string(content)
+    return unsigned(model).SerializeToString() if any(node.op_type == QUANTISER for node in model.graph.node) else content
