@@ -4,14 +4,14 @@ import json
 
 import numpy as np
 import pytest
-from engine.small_network import frame_of, small_weights
+from engine.small_network import CONFIG, frame_of, small_weights
 
 from moe_bev_ros.cli import main
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.evaluation import bench_network, bench_tables
-from moe_bev_ros.evaluation.bench_frames import BenchFrame, load_frames, save_frames, world_frames
+from moe_bev_ros.evaluation.bench_frames import BenchFrame, drawn_frames, load_frames, save_frames
 from moe_bev_ros.evaluation.bench_rounds import Round
-from moe_bev_ros.evaluation.bench_sources import Sources, exported
+from moe_bev_ros.evaluation.bench_sources import Sources, exported, prepare, shipped_weights
 from moe_bev_ros.evaluation.bench_trace import kernel_events
 from moe_bev_ros.evaluation.bench_turns import Turns, worker_environment
 from moe_bev_ros.evaluation.bench_worker import WARM_FRAMES, Variant
@@ -95,15 +95,30 @@ def test_every_library_of_a_worker_counts_its_threads_and_sleeps():
 
 
 def test_frames_come_back_as_they_were_saved(tmp_path):
-    frames = world_frames((64, 32), 2)
+    frames = drawn_frames(CONFIG, 100, 2)
     save_frames(tmp_path / 'frames.npz', frames)
     again = load_frames(tmp_path / 'frames.npz')
     assert len(again) == 2
     assert again[0].base_link_now_se3_before is None
     np.testing.assert_array_equal(again[1].base_link_now_se3_before, frames[1].base_link_now_se3_before)
     for before, after in zip(frames, again):
+        assert before.frame.stamp_ns == after.frame.stamp_ns
+        assert before.frame.cameras.names == after.frame.cameras.names
         np.testing.assert_array_equal(before.frame.cameras.images_nhw3, after.frame.cameras.images_nhw3)
         np.testing.assert_array_equal(before.frame.lidar.points_n5, after.frame.lidar.points_n5)
+
+
+@pytest.mark.slow
+def test_the_shipped_network_its_twin_and_frames_of_the_world_are_prepared_once(tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    sources = prepare(shipped_weights('tiny'), tmp_path / 'int8', tmp_path, num_frames=2)
+    exports = [path.stat().st_mtime_ns for path in (sources.folder, sources.dense_folder, sources.dense_weights)]
+    again = prepare(shipped_weights('tiny'), tmp_path / 'int8', tmp_path, num_frames=2)
+    assert again == sources
+    assert exports == [path.stat().st_mtime_ns for path in (again.folder, again.dense_folder, again.dense_weights)]
+    first, second = load_frames(sources.frames)
+    assert first.frame.cameras.images_nhw3.shape == (6, 128, 352, 3)
+    assert second.base_link_now_se3_before is not None
 
 
 @pytest.fixture(scope='module')
@@ -125,7 +140,7 @@ def test_a_dense_twin_takes_what_is_alike(sources):
 
 
 def test_one_round_of_real_engines_and_a_row_for_one_that_is_missing(sources):
-    wanted = {'dense torch float32 channels-first', 'onnxruntime float32', 'openvino int8', 'rate onnxruntime'}
+    wanted = {'dense onnxruntime float32', 'onnxruntime float32', 'openvino int8', 'rate onnxruntime'}
     chosen = [item for item in bench_network.variants(sources, num_threads=1) if item.name in wanted]
     said = []
     results = bench_network.run(sources, chosen, 1, 1.0, said.append)
@@ -135,20 +150,20 @@ def test_one_round_of_real_engines_and_a_row_for_one_that_is_missing(sources):
     assert 'gone' in rows['openvino int8']['error']
     stages = set(rows['onnxruntime float32']['ms'])
     assert {'inputs', 'camera_encoder', 'heads', 'boxes', 'network', 'convolution', 'pre_post', 'step'} <= stages
-    assert stages == set(rows['dense torch float32 channels-first']['ms'])
-    assert results['ratios']['best_over_dense_fp32_eager'] > 0
+    assert stages == set(rows['dense onnxruntime float32']['ms'])
+    assert results['ratios']['pre_post_over_network'] > 0
     assert set(results['rates_gops']) == {
         f'onnxruntime {kind}_{precision}' for kind in ('matmul', 'convolution') for precision in ('float32', 'int8')
     }
     assert json.loads(json.dumps(results)) == results
     text = '\n'.join(table.text() for table in bench_tables.network_tables(results))
-    assert 'best_over_dense_fp32_eager' in text
+    assert 'pre_post_over_network' in text
     assert bench_tables.network_picture(results).png.startswith(b'\x89PNG')
     assert 'round 1 of 1' in said
 
 
 def test_where_others_are_never_quiet_it_says_so(sources):
-    chosen = [Variant('torch float32', 'torch', 'float32', str(sources.weights), str(sources.frames), 1)]
+    chosen = [Variant('torch float32', 'torch', 'float32', str(sources.weights), str(sources.frames), 1, channels_first=True)]
     with Turns(chosen, 1) as turns, pytest.raises(InputError, match='others used more than'):
         turns.rounds(1, -1.0, lambda _: None)
     assert len(turns.thrown) == 3
