@@ -4,8 +4,8 @@ Each operation takes the longer of two times: its multiply-adds at UTILISATION o
 BANDWIDTH of the memory's (the roofline model, Williams, Waterman, Patterson 2009). Stages run one after another; launches of
 kernels, and what the CPU does before and after, are not in it.
 
-INT8 is half as long as FP16 on the tensor cores, and moves half of its bytes. Stages that the quantisation keeps in floating
-point are FP16_STAGES. On a DLA a stage runs in INT8; the images of the camera encoder are shared between both DLAs.
+INT8 takes half as long as FP16 on the tensor cores, and moves half of its bytes. FP16_STAGES are those most of whose layers
+`config/quantisation` keeps in floating point. On a DLA a stage runs in INT8; the images of the camera encoder are shared between both DLAs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CHIPS = Path(__file__).with_name('orin.yaml')
 UTILISATION = 0.35
 BANDWIDTH = 0.7
-FP16_STAGES = ('camera_attention', 'memory_read', 'router', 'memory_write')
+FP16_STAGES = ('camera_attention', 'router', 'memory_write')
 ON_BOTH_DLAS = ('camera_encoder',)
 EXPERT = 'fused'  # runs in the predicted frame, alone
 GOAL_MS, GOAL_MODE = 85.0, ('orin_nx', '15 W')
