@@ -5,7 +5,8 @@ BANDWIDTH of the memory's (the roofline model, Williams, Waterman, Patterson 200
 kernels, and what the CPU does before and after, are not in it.
 
 INT8 takes half as long as FP16 on the tensor cores, and moves half of its bytes. FP16_STAGES are those most of whose layers
-`config/quantisation` keeps in floating point. On a DLA a stage runs in INT8; the images of the camera encoder are shared between both DLAs.
+`config/quantisation` keeps in floating point. On a DLA a stage runs in INT8; the images of the camera encoder are shared
+between both DLAs.
 """
 
 from __future__ import annotations
