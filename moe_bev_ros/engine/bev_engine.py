@@ -89,7 +89,7 @@ class BevEngine(Generic[NetworkT]):
         except InputError as err:
             raise EngineError(str(err)) from err
         self.image_size = (self.config.image_width, self.config.image_height)
-        self._inputs = NetworkInputs(self.config)
+        self._inputs = NetworkInputs(self.config, num_sets=2)  # one frame is begun while another is finished
         self._seen_stamp_ns: int | None = None
         self._now_se3_seen: Array = np.eye(4)
         self._holds_memory = False

@@ -67,7 +67,7 @@ def lane_frames(drives: Iterator[Drive], config: ModelConfig, seen: int = 0) -> 
     Raises:
         InputError: a drive has no frame, or one that cannot be read.
     """
-    inputs = NetworkInputs(config)
+    inputs = NetworkInputs(config, num_sets=1)
     for drive in drives:
         targets, stack, item = TargetMaker(config), SweepStack(config.num_sweeps), None
         for item in drive.frames():
@@ -91,7 +91,7 @@ def _lane_frame(item: DriveFrame, arrays: NetworkArrays, targets: Targets, confi
         images,
         arrays.camera_valid_n,
         arrays.lidar_valid,
-        arrays.depth_nhw,
+        arrays.depth_nhw.copy(),  # the frame is kept while the next ones are made
         arrays.pixel_zc,
         arrays.bin_zc,
         places,

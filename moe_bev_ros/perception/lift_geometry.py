@@ -19,13 +19,15 @@ from moe_bev_ros.model.config import IMAGE_STRIDE, ModelConfig
 
 @dataclass(frozen=True)
 class LiftTable:
-    """Where every cell looks, per height.
+    """Where every cell looks, per height, and how that was found.
 
     Attributes:
+        projections_n34: of `block_projections`.
         pixel_zc: (Z, G * G) int64 index n * h * w + row * w + column of the block; N * h * w where no camera sees the cell.
         bin_zc: (Z, G * G) int64 depth bin of the cell in that camera; 0 where there is none.
     """
 
+    projections_n34: Array
     pixel_zc: NDArray[np.int64]
     bin_zc: NDArray[np.int64]
 
@@ -87,7 +89,7 @@ def lift_table(
         depth_m[here], nearest_m[here] = camera_depth_m[here], off_m[here]
     bin_m = np.clip(np.searchsorted(config.depth_edges_m, depth_m, side='right') - 1, 0, config.num_depth_bins - 1)
     shape = (len(config.lift_heights_m), config.num_cells**2)
-    return LiftTable(pixel_m.reshape(shape), bin_m.astype(np.int64).reshape(shape))
+    return LiftTable(projections_n34, pixel_m.reshape(shape), bin_m.astype(np.int64).reshape(shape))
 
 
 class LiftCache:

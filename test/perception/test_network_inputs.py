@@ -9,7 +9,7 @@ from moe_bev_ros.core.frame import CameraImages, Frame, LidarPoints
 from moe_bev_ros.core.se3 import se3_from_xyz_rpy, transform_points
 from moe_bev_ros.model.config import profile
 from moe_bev_ros.perception.depth_maps import depth_map
-from moe_bev_ros.perception.lift_geometry import lift_table
+from moe_bev_ros.perception.lift_geometry import block_projections, lift_table
 from moe_bev_ros.perception.network_inputs import NetworkInputs, se2_of
 from moe_bev_ros.perception.pillar_maps import pillar_map
 
@@ -42,7 +42,9 @@ def test_a_whole_frame_becomes_its_parts(inputs):
     found = inputs.make(frame)
     calibration = (frame.cameras.intrinsics_n33, frame.cameras.base_link_se3_camera_n44)
     np.testing.assert_allclose(found.images_n3hw, normalised(frame.cameras.images_nhw3), atol=1e-6)
-    np.testing.assert_array_equal(found.depth_nhw, depth_map(frame.lidar.points_n5, CONFIG, *calibration))
+    depth_nhw = np.empty_like(found.depth_nhw)
+    depth_map(frame.lidar.points_n5, block_projections(CONFIG, *calibration), frame.cameras.valid_n, depth_nhw)
+    np.testing.assert_array_equal(found.depth_nhw, depth_nhw)
     np.testing.assert_array_equal(found.pillars_pss, pillar_map(frame.lidar.points_n5, 51.2, 0.4))
     np.testing.assert_array_equal(found.pixel_zc, lift_table(CONFIG, *calibration, frame.cameras.valid_n).pixel_zc)
     assert found.camera_valid_n.all()
@@ -117,6 +119,35 @@ def test_frames_do_not_share_what_they_were_filled_with(inputs):
     inputs.make(Frame(1, None, lidar(7), None))
     np.testing.assert_array_equal(first.images_n3hw, images)
     np.testing.assert_array_equal(first.pillars_pss, pillars)
+
+
+def test_two_sets_of_arrays_in_turn_hold_what_new_ones_would():
+    in_turn, before = NetworkInputs(CONFIG, num_sets=2), None
+    in_part = cameras(valid_n=[True, True, True, False, True, True])
+    frames = [
+        Frame(0, cameras(), lidar(), None),
+        Frame(1, None, lidar(7), None),
+        Frame(2, in_part, None, None),
+        Frame(3, cameras(), lidar(0), None),
+        Frame(4, cameras(4), lidar(900), None),
+        Frame(5, None, None, None),
+    ]
+    for frame in frames * 2:
+        found = in_turn.make(frame), NetworkInputs(CONFIG).make(frame)
+        for pair in filter(None, (found, before)):
+            for name in ('images_n3hw', 'depth_nhw', 'pillars_pss', 'pixel_zc', 'camera_valid_n', 'lidar_valid'):
+                np.testing.assert_array_equal(*(getattr(arrays, name) for arrays in pair), err_msg=f'{frame.stamp_ns} {name}')
+        before = found
+
+
+def test_a_frame_that_is_refused_takes_no_arrays_of_another_one():
+    in_turn = NetworkInputs(CONFIG, num_sets=2)
+    kept = in_turn.make(Frame(0, cameras(), lidar(), None))
+    images_n3hw = kept.images_n3hw.copy()
+    with pytest.raises(InputError):
+        in_turn.make(Frame(1, cameras(width=320), None, None))
+    in_turn.make(Frame(2, None, None, None))
+    np.testing.assert_array_equal(kept.images_n3hw, images_n3hw)
 
 
 def test_a_changed_calibration_is_seen_in_the_next_frame(inputs):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from moe_bev_ros.perception.pillar_maps import age_map, pillar_map
+from moe_bev_ros.perception.pillar_maps import PillarMap, age_map, pillar_map
 
 HALF_M, PILLAR_M = 51.2, 0.4
 
@@ -75,14 +75,17 @@ def test_a_point_that_is_not_finite_changes_nothing(column, value):
     np.testing.assert_array_equal(pillar_map(np.concatenate([bad, good]), HALF_M, PILLAR_M), pillar_map(good, HALF_M, PILLAR_M))
 
 
-def test_a_given_array_is_cleared_and_filled():
-    points_n5 = cloud((5.0, 5.0, 1.0, 0.3))
-    out = np.full((16, 256, 256), 7.0, np.float32)
-    assert pillar_map(points_n5, HALF_M, PILLAR_M, out=out) is out
-    np.testing.assert_array_equal(out, pillar_map(points_n5, HALF_M, PILLAR_M))
-    assert not pillar_map(points_n5[:0], HALF_M, PILLAR_M, out=out).any()
-    with pytest.raises(ValueError, match='contiguous'):
-        pillar_map(points_n5, HALF_M, 0.2, out=out)
+def test_a_map_that_is_filled_again_holds_nothing_of_the_last_one():
+    rng, pillars = np.random.default_rng(6), PillarMap(HALF_M, PILLAR_M)
+    for num, reach_m in ((3000, 50.0), (20000, 5.0), (0, 1.0), (40, 400.0), (3000, 50.0)):
+        points_n5 = rng.uniform(-1, 1, (num, 5)).astype(np.float32) * np.float32([reach_m, reach_m, 3.0, 1.0, 0.0])
+        np.testing.assert_array_equal(pillars.fill(points_n5), pillar_map(points_n5, HALF_M, PILLAR_M))
+    assert not pillars.fill(points_n5 + np.float32(1000.0)).any()
+
+
+def test_pillars_of_more_points_than_any_table_are_right():
+    points_n5 = np.tile(cloud((0.1, 0.1, 0.5, 0.3)), (70000, 1))
+    assert pillar_map(points_n5, HALF_M, PILLAR_M)[0, 128, 128] == pytest.approx(np.log1p(70000) / 4, rel=1e-6)
 
 
 def test_ages_are_the_mean_and_the_newest_of_a_pillar():
