@@ -107,6 +107,8 @@ setup(
             'evaluation/templates/*.j2',
             'engine/operator_tables/*.json',
             'weights/*.safetensors',
+            'weights/*.json',
+            'weights/*/*',
         ],
         'tf2_msgs': ['*.so'],
         'nav2_msgs': ['*.so'],
