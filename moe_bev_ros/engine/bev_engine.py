@@ -186,7 +186,7 @@ class BevEngine(Generic[NetworkT]):
         dt_s = begun.dt_s if self._holds_memory else 0.0
         outputs = self.network.conclude(begun.encoded, begun.motion_33, dt_s, experts, clock)
         self._holds_memory = True
-        if not all(np.isfinite(values).all() for values in outputs.maps):
+        if not outputs.maps.is_finite():
             self._drop_memory()
             self._seen, self._starts_anew = Detections.empty(), True
             warning = 'the network answered with what is no number; memory dropped, frame not valid'

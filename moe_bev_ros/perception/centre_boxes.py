@@ -58,6 +58,10 @@ class CentreMaps(NamedTuple):
     attributes_ahw: F32
     forecast_fgg: F32
 
+    def is_finite(self) -> bool:
+        """Whether all of it is numbers."""
+        return not any(_num_not_finite(values.ravel(order='K')) for values in self)
+
 
 class _Peaks(NamedTuple):
     """Best first; ``value`` is that of the map."""
@@ -154,15 +158,14 @@ def _covariances(maps: CentreMaps, peaks: _Peaks) -> F32:
 def _forecasts(maps: CentreMaps, peaks: _Peaks, found: Detections) -> tuple[F32, F32]:
     """Positions (N, M, T, 2) in base_link and probabilities (N, M)."""
     ratio = maps.heat_chw.shape[1] // maps.forecast_fgg.shape[1]
-    values_nmf = maps.forecast_fgg[:, peaks.row // ratio, peaks.column // ratio].T.reshape(-1, NUM_MODES, 1 + 2 * NUM_STEPS)
-    likely_nm = np.exp(values_nmf[:, :, 0] - values_nmf[:, :, 0].max(axis=1, keepdims=True))
     ahead_s = FORECAST_STEP_S * np.arange(1, NUM_STEPS + 1, dtype=np.float32)
-    steady_nt2 = found.boxes_n7[:, None, :2] + ahead_s[:, None] * found.velocities_n2[:, None]
-    displacements = values_nmf[:, :, 1:].reshape(-1, NUM_MODES, NUM_STEPS, 2)
-    return steady_nt2[:, None] + displacements, likely_nm / likely_nm.sum(axis=1, keepdims=True)
+    places = peaks.row // ratio, peaks.column // ratio
+    futures, logits_nm = _futures(maps.forecast_fgg, *places, found.boxes_n7, found.velocities_n2, ahead_s)
+    likely_nm = np.exp(logits_nm - logits_nm.max(axis=1, keepdims=True))
+    return futures, likely_nm / likely_nm.sum(axis=1, keepdims=True)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _find_peaks(maps_chw, floor):  # type: ignore[no-untyped-def]
     """Map, row and column of the cells above ``floor`` that none of their eight neighbours exceeds."""
     num_maps, height, width = maps_chw.shape
@@ -170,18 +173,57 @@ def _find_peaks(maps_chw, floor):  # type: ignore[no-untyped-def]
     count = 0
     for label in range(num_maps):
         for row in range(height):
+            num_above = 0
+            for column in range(width):  # most rows end here; many cells at once, as it has no branch
+                num_above += maps_chw[label, row, column] > floor
+            if num_above == 0:
+                continue
             for column in range(width):
                 value = maps_chw[label, row, column]
-                if not value > floor:
-                    continue
-                top, left = max(row - 1, 0), max(column - 1, 0)
-                if maps_chw[label, top : row + 2, left : column + 2].max() <= value:
+                if value > floor and _is_peak(maps_chw[label], row, column):
                     found[0, count], found[1, count], found[2, count] = label, row, column
                     count += 1
     return found[0, :count].copy(), found[1, :count].copy(), found[2, :count].copy()
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
+def _is_peak(map_hw, row, column):  # type: ignore[no-untyped-def]
+    value = map_hw[row, column]
+    for near_row in range(max(row - 1, 0), min(row + 2, map_hw.shape[0])):
+        for near_column in range(max(column - 1, 0), min(column + 2, map_hw.shape[1])):
+            if not map_hw[near_row, near_column] <= value:  # NaN too
+                return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _futures(forecast_fgg, row_n, column_n, boxes_n7, velocities_n2, ahead_s):  # type: ignore[no-untyped-def]
+    """Positions (N, M, T, 2) and logits (N, M), one plane of the map after the other."""
+    num = row_n.shape[0]
+    futures = np.empty((num, NUM_MODES, NUM_STEPS, 2), np.float32)
+    logits = np.empty((num, NUM_MODES), np.float32)
+    for mode in range(NUM_MODES):
+        first = mode * (1 + 2 * NUM_STEPS)
+        for i in range(num):
+            logits[i, mode] = forecast_fgg[first, row_n[i], column_n[i]]
+        for step in range(NUM_STEPS):
+            for axis in range(2):
+                for i in range(num):
+                    steady = boxes_n7[i, axis] + ahead_s[step] * velocities_n2[i, axis]
+                    displacement = forecast_fgg[first + 1 + 2 * step + axis, row_n[i], column_n[i]]
+                    futures[i, mode, step, axis] = steady + displacement
+    return futures, logits
+
+
+@njit(cache=True, nogil=True)
+def _num_not_finite(values):  # type: ignore[no-untyped-def]
+    num = 0
+    for i in range(values.shape[0]):
+        num += not abs(values[i]) < np.inf  # NaN too; without a branch, so many at once
+    return num
+
+
+@njit(cache=True, nogil=True)
 def _apart(x_n, y_n, label_n, circles_m):  # type: ignore[no-untyped-def]
     """(N,) bool of boxes, best first: no better one of the same map that was kept is too near."""
     kept = np.ones(len(label_n), np.bool_)

@@ -119,3 +119,41 @@ def test_maps_that_are_not_numbers_give_nothing():
     maps = empty_network_maps()
     maps.heat_chw[:] = np.nan
     assert len(decode_maps(maps, CELL_M, HALF_M)) == 0
+
+
+def test_peaks_on_the_rim_and_in_the_corners_are_found():
+    maps = empty_network_maps()
+    places = [(0, 0), (0, CELLS - 1), (CELLS - 1, 0), (CELLS - 1, CELLS - 1), (16, 0), (CELLS - 1, 16)]
+    for row, column in places:
+        put(maps.heat_chw, maps.boxes_bhw, Label.CAR, row, column, 1.0)
+    found = decode_maps(maps, CELL_M, HALF_M)
+    cells_n2 = np.floor((found.boxes_n7[:, :2] + HALF_M) / CELL_M).astype(int)
+    assert sorted((row, column) for column, row in cells_n2.tolist()) == sorted(places)
+
+
+def test_every_box_gets_the_futures_of_its_own_cell():
+    rng, maps = np.random.default_rng(7), empty_network_maps()
+    maps.forecast_fgg[:] = rng.normal(size=maps.forecast_fgg.shape)
+    for row, column in rng.permutation(CELLS * CELLS)[:40, None] // (CELLS, 1) % CELLS:
+        put(maps.heat_chw, maps.boxes_bhw, Label.PEDESTRIAN, row, column, rng.uniform(0.0, 3.0), velocity=rng.normal(size=2))
+    found = decode_maps(maps, CELL_M, HALF_M)
+    assert len(found) > 20
+    column_n, row_n = np.floor((found.boxes_n7[:, :2] + HALF_M) / CELL_M).astype(int).T // 2
+    said_nmf = maps.forecast_fgg[:, row_n, column_n].T.reshape(-1, NUM_MODES, 1 + 2 * NUM_STEPS)
+    ahead_s = 0.5 * np.arange(1, NUM_STEPS + 1)
+    steady_nt2 = found.boxes_n7[:, None, :2] + ahead_s[:, None] * found.velocities_n2[:, None]
+    wanted = steady_nt2[:, None] + said_nmf[:, :, 1:].reshape(-1, NUM_MODES, NUM_STEPS, 2)
+    np.testing.assert_allclose(found.futures_nmt2, wanted, rtol=1e-5, atol=1e-5)
+    odds_nm = np.exp(said_nmf[:, :, 0])
+    np.testing.assert_allclose(found.probabilities_nm, odds_nm / odds_nm.sum(axis=1, keepdims=True), rtol=1e-5)
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
+def test_one_value_that_is_no_number_is_found_in_any_map_and_order(value):
+    assert empty_network_maps().is_finite()
+    for index in range(len(CentreMaps._fields)):
+        maps = empty_network_maps()
+        maps[index][-1, 3, 5] = value
+        assert not maps.is_finite()
+        channels_inside = np.ascontiguousarray(maps[index].transpose(1, 2, 0)).transpose(2, 0, 1)
+        assert not maps._replace(**{CentreMaps._fields[index]: channels_inside}).is_finite()
