@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -9,6 +10,20 @@ def conv_block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> n
     """Convolution, batch norm (folded on export), ReLU."""
     convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+class Joined(nn.ModuleList):
+    """The layers of a block of convolutions, on the channels of two maps."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(conv_block(inputs, outputs))
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """(B, outputs, H, W)."""
+        joined = torch.cat([first, second], dim=1)
+        for layer in self:
+            joined = layer(joined)
+        return joined
 
 
 class Sum(nn.Module):

@@ -6,11 +6,10 @@ not the meaning of a feature.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from moe_bev_ros.model.blocks import Residual, Sum, conv_block
+from moe_bev_ros.model.blocks import Joined, Residual, Sum, conv_block
 from moe_bev_ros.model.config import ModelConfig
 
 
@@ -46,12 +45,12 @@ class FusedExpert(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.merge = conv_block(2 * config.channels, config.channels)
+        self.merge: nn.Module = Joined(2 * config.channels, config.channels)
         self.inner = Residual(config.channels)
         self.fine = conv_block(config.channels, config.lidar_channels, kernel=1)
         self.sum, self.fine_sum = Sum(), Sum()
 
     def forward(self, camera_bcgg: Tensor, lidar_bcgg: Tensor, fine_bfkk: Tensor) -> tuple[Tensor, Tensor]:
         """As LidarExpert."""
-        inner = self.sum(lidar_bcgg, self.inner(self.merge(torch.cat([camera_bcgg, lidar_bcgg], dim=1))))
+        inner = self.sum(lidar_bcgg, self.inner(self.merge(camera_bcgg, lidar_bcgg)))
         return inner, self.fine_sum(fine_bfkk, functional.interpolate(self.fine(inner), scale_factor=2.0, mode='nearest'))

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from moe_bev_ros.model.blocks import conv_block
+from moe_bev_ros.model.blocks import Joined, conv_block
 from moe_bev_ros.model.config import ModelConfig
 from moe_bev_ros.model.sparse_attention import take_rows
 
@@ -48,7 +48,7 @@ class GatedMemory(nn.Module, ABC):
 
     config: ModelConfig
     forget: nn.Conv2d
-    fuse: nn.Sequential
+    fuse: nn.Module
     dynamic: nn.Conv2d
     velocity: nn.Conv2d
 
@@ -67,7 +67,8 @@ class GatedMemory(nn.Module, ABC):
     def merge(self, now_bcgg: Tensor, recalled: Recalled) -> Tensor:
         """The present and what is not forgotten (B, C, G, G)."""
         gate = self.forget(torch.cat([now_bcgg, recalled.prior_bcgg], dim=1)).sigmoid()
-        return now_bcgg + self.fuse(torch.cat([now_bcgg, gate * recalled.prior_bcgg], dim=1))
+        fused: Tensor = self.fuse(now_bcgg, gate * recalled.prior_bcgg)
+        return now_bcgg + fused
 
 
 class SparseMemory(GatedMemory):
@@ -79,7 +80,7 @@ class SparseMemory(GatedMemory):
         channels, static = config.channels, config.static_channels
         self.read_in = conv_block(channels + 3 + 2 * static + 1, channels, kernel=1)
         self.forget = nn.Conv2d(2 * channels, channels, 1)
-        self.fuse = conv_block(2 * channels, channels)
+        self.fuse = Joined(2 * channels, channels)
         self.dynamic = nn.Conv2d(channels, 1, 1)
         self.velocity = nn.Conv2d(channels, 2, 1)
         self.to_static = nn.Conv2d(channels, 2 * static, 1)

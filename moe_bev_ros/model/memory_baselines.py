@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from moe_bev_ros.model.blocks import conv_block
+from moe_bev_ros.model.blocks import Joined, conv_block
 from moe_bev_ros.model.config import ModelConfig
 from moe_bev_ros.model.memory import (
     GatedMemory,
@@ -59,7 +59,7 @@ class NoMemory(GatedMemory):
         self.config = config
         channels = config.channels
         self.forget = nn.Conv2d(2 * channels, channels, 1)
-        self.fuse = conv_block(2 * channels, channels)
+        self.fuse = Joined(2 * channels, channels)
         self.dynamic = nn.Conv2d(channels, 1, 1)
         self.velocity = nn.Conv2d(channels, 2, 1)
         nn.init.constant_(self.dynamic.bias, -3.0)  # type: ignore[arg-type]
