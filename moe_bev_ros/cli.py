@@ -14,6 +14,7 @@ COMMANDS = {
     'bag': 'make and inspect rosbag2 files',
     'world': 'write data sets of the simulated world, look at them, say how hard they are',
     'train': 'train a network on the simulated world',
+    'quantise': 'make INT8 engines of a trained network, and say what they lose',
     'model': 'say what a network is made of, and what it costs',
     'export': 'write a network as ONNX files, for any run-time',
     'build': 'build the engines that must be built on the machine that runs them',

@@ -1,7 +1,7 @@
 """ONNX graphs with quantisers, as run-times like them.
 
-What an export of a quantised network gives is correct and slow: weights are float, and quantised when it runs; a tensor that two
-layers read is quantised twice; integers end before each operation that only moves values. After `tidied` weights are INT8,
+What an export of a quantised network gives is correct and slow: weights are float, and quantised when it runs; a tensor that
+two layers read is quantised twice; integers end before each operation that only moves values. After `tidied` weights are INT8,
 equal quantisers are one, and integers pass through what moves them. The numbers stay the same.
 
 One signed file serves OpenVINO and TensorRT. onnxruntime computes quickly on unsigned activations alone: see `unsigned`.
@@ -144,7 +144,11 @@ class _Graph:
             name = f'{maker.input[0]}_turned'
             self.constants[name] = np.ascontiguousarray(self.constants[maker.input[0]].transpose(order))
             turned = helper.make_node(
-                'DequantizeLinear', [name, *maker.input[1:]], node.output, f'{maker.name}_turned', axis=order.index(_axis(maker))
+                'DequantizeLinear',
+                [name, *maker.input[1:]],
+                node.output,
+                f'{maker.name}_turned',
+                axis=order.index(_axis(maker)),
             )
             kept.append(turned)
         read = {name for node in kept for name in node.input} | self._outputs

@@ -23,7 +23,7 @@ from moe_bev_ros.engine.bev_engine import BevEngine
 from moe_bev_ros.engine.capability import CAPABILITY
 from moe_bev_ros.engine.network import F32, Clock, Encoded, NetworkOutputs
 from moe_bev_ros.engine.shipped import WEIGHTS
-from moe_bev_ros.model.bev_model import Inputs, Outputs, Seen
+from moe_bev_ros.model.bev_model import BevModel, Inputs, Outputs, Seen
 from moe_bev_ros.model.memory import State
 from moe_bev_ros.model.weights_file import load_weights
 from moe_bev_ros.perception.centre_boxes import CentreMaps
@@ -48,18 +48,23 @@ def torch_engine(
 class TorchNetwork:
     """See `Network`.
 
+    Args:
+        load: makes the network from the file of weights.
+
     Raises:
         EngineError: the weights are missing, broken, or of another network; a precision or device that torch does not have.
     """
 
     name = 'torch'
 
-    def __init__(self, settings: EngineSettings, weights: Path = WEIGHTS) -> None:
+    def __init__(
+        self, settings: EngineSettings, weights: Path = WEIGHTS, load: Callable[[Path], BevModel] = load_weights
+    ) -> None:
         self.device = chosen_device(settings.device)
         self.precision = chosen_precision(settings.precision, self.device.type)
         torch.set_num_threads(settings.num_threads)
         try:
-            self.model = load_weights(weights).to(self.device).channels_last()
+            self.model = load(weights).to(self.device).channels_last()
         except InputError as err:
             raise EngineError(str(err)) from err
         self.config = self.model.config
