@@ -36,6 +36,9 @@ VEHICLE = Motion(acceleration=5.0, initial_speed=8.0, position=0.35, gate_m=4.0,
 TWO_WHEELER = Motion(acceleration=2.5, initial_speed=5.0, position=0.25, gate_m=3.0, max_speed=20.0)
 PEDESTRIAN = Motion(acceleration=2.0, initial_speed=1.5, position=0.15, gate_m=1.2, max_speed=4.0, way_m=0.2)
 STATIC = Motion(acceleration=0.2, initial_speed=0.3, position=0.2, gate_m=1.0, max_speed=0.0)
+# From afar a child who steps out looks like a cone: the filter follows what it is taken for as if it could walk, so that the
+# track keeps it and knows its speed once it is known for a child. As long as it is a cone it is said to stand.
+CONE = Motion(acceleration=2.0, initial_speed=1.5, position=0.2, gate_m=1.0, max_speed=0.0)
 # What has no class is mostly a piece of a wall whose outline flickers: slow to believe that it moves.
 UNKNOWN = Motion(acceleration=0.8, initial_speed=1.5, position=0.4, gate_m=2.0, max_speed=15.0, proof_m=2.5)
 MOTIONS = {
@@ -47,11 +50,12 @@ MOTIONS = {
     Label.PEDESTRIAN: PEDESTRIAN,
     Label.MOTORCYCLE: TWO_WHEELER,
     Label.BICYCLE: TWO_WHEELER,
-    Label.TRAFFIC_CONE: STATIC,
+    Label.TRAFFIC_CONE: CONE,
     Label.BARRIER: STATIC,
     Label.UNKNOWN: UNKNOWN,
 }
 KINDS = {id(motion): kind for kind, motion in enumerate((VEHICLE, TWO_WHEELER, PEDESTRIAN, STATIC, UNKNOWN))}
+KINDS[id(CONE)] = KINDS[id(STATIC)]
 # Cost [in sigmas] of a detection of one kind continuing a track of another: vehicle, two-wheeler, pedestrian, static, unknown.
 KIND_COST = np.array(
     [

@@ -49,7 +49,7 @@ class Lead:
         speed_mps: along the path, >= 0.
         keep_m: gap to be kept at rest.
         what: for the reason, as ``car``, ``crossing pedestrian``, ``red light``.
-        certain: seen inside the corridor; it may call for emergency braking.
+        certain: seen inside the corridor, or about to be there; it may call for emergency braking.
         is_new: seen in too few frames to be sure that it is there.
         entering: track id of what is foreseen to enter the corridor, but is still outside; None: inside.
     """

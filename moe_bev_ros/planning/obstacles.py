@@ -4,6 +4,8 @@ The corridor is the vehicle's width and a margin on both sides of the reference 
 to the corridor in the coordinates of the line, so that only the part inside counts: a wall along the road has none. Who is
 inside now is a lead at once. Who enters later is a lead where the vehicle, if it drove on freely, would be there at that time,
 give or take ``time_margin_s``; so it waits for those who cross before it, and not for those who cross behind it or far ahead.
+Who on foot will be inside before anybody could stop is as certain as who is inside now: waiting for the first step into the
+corridor would give away the metres that emergency braking needs. A vehicle's box often only seems to come.
 
 Boxes around pieces of walls and hedges seem to move, mostly sideways and fast. So a velocity is believed only where it is well
 measured and fits the class: what is longer than wide moves along its length; barriers, cones and what has no class are not
@@ -34,6 +36,7 @@ LONG_M = 1.2
 ALONG_AXIS_COS = np.cos(np.radians(35.0))
 IN_LANE_COS = np.cos(np.radians(20.0))
 NOT_FORESEEN = (Label.UNKNOWN, Label.BARRIER, Label.TRAFFIC_CONE)
+COMMITTED_S = 0.5  # who walks and would be in the corridor so soon can hardly stop outside any more
 REMEMBERED_FRAMES = 3  # an unseen object other than a pedestrian is followed on its way no longer than this
 CLEARANCE_ABOVE_M = 0.3
 NEAR_M = 15.0
@@ -231,19 +234,26 @@ def _lead(
     front = ego.s_m + vehicle.front_m
     name = item.label.name.lower().replace('_', ' ')
     along = _along(velocity_2, spans[0], ego, line)
-    now = spans[0][0]
+    now, is_sure = spans[0][0], item.missed == 0 and item.age >= params.min_age
     if np.isfinite(now[0]):
         if now[1] < front:
             return None
         kind = 'crossing ' if velocity_2.any() and along < 0.5 * float(np.hypot(*velocity_2)) else ''
-        gap, certain = max(float(now[0]) - front, 0.0), item.missed == 0 and item.age >= params.min_age
-        return Lead(gap, max(along, 0.0), params.keep_m, kind + name, certain=certain, is_new=item.age < params.min_age)
+        gap = max(float(now[0]) - front, 0.0)
+        return Lead(gap, max(along, 0.0), params.keep_m, kind + name, certain=is_sure, is_new=item.age < params.min_age)
     if item.label in NOT_FORESEEN:
         return None
     nearest = min((_conflict(span, ego, vehicle, params, max(along, 0.0)) for span in spans), default=np.inf)
     if not np.isfinite(nearest):
         return None
-    return Lead(max(nearest - front, 0.0), max(along, 0.0), params.keep_m, f'crossing {name}', entering=item.track_id)
+    gap, certain = max(nearest - front, 0.0), is_sure and item.label is Label.PEDESTRIAN and _is_committed(spans)
+    return Lead(gap, max(along, 0.0), params.keep_m, f'crossing {name}', certain=certain, entering=item.track_id)
+
+
+def _is_committed(spans: list[Array]) -> bool:
+    """Whether each way (T, 2) leads into the corridor within COMMITTED_S."""
+    soon = int(COMMITTED_S / FORECAST_STEP_S) + 1
+    return all(bool(np.isfinite(span_t2[:soon, 0]).any()) for span_t2 in spans)
 
 
 def _along(velocity_2: Array, span_t2: Array, ego: EgoOnLine, line: ReferenceLine) -> float:

@@ -118,10 +118,13 @@ def test_what_has_no_class_is_not_foreseen_to_enter_but_counts_where_it_is():
     assert leads(actor(25.0, -0.5, length=1.0, width=1.0, vy=2.0, label=Label.UNKNOWN))
 
 
-def test_only_what_is_seen_inside_the_corridor_is_certain():
+def test_only_what_is_seen_inside_the_corridor_or_one_step_from_it_is_certain():
     assert leads(actor(30.0, 0.0))[0].certain
     assert not leads(actor(30.0, 0.0, missed=1))[0].certain
-    assert not leads(pedestrian(30.0, -5.0, vy=1.4))[0].certain
+    assert not leads(pedestrian(14.0, -5.0, vy=2.5))[0].certain
+    assert leads(pedestrian(14.0, -2.2, vy=2.0))[0].certain
+    assert not leads(pedestrian(14.0, -2.2, vy=2.0, missed=1))[0].certain
+    assert not leads(actor(18.0, -4.0, yaw=np.pi / 2, vy=4.0))[0].certain
 
 
 def test_oncoming_car_that_seems_to_drift_stays_in_its_lane():

@@ -143,6 +143,16 @@ def test_obstacle_too_close_to_stop_in_comfort_is_an_emergency():
     assert plan.points_t7[0, 5] == pytest.approx(-5.0)
 
 
+def test_pedestrian_about_to_step_before_the_vehicle_is_an_emergency_before_he_is_in_its_way():
+    p, y_m = planner(), [-2.6, -2.4, -2.2, -2.0]
+    walking = [scene_of(pedestrian(FRONT_M + 8.6, y, vy=2.0)) for y in y_m]
+    plans = [p.update(scene, ego_at(speed=9.5), 0.1 * k) for k, scene in enumerate(walking)]
+    assert [plan.emergency for plan in plans] == [False, False, True, True]
+    assert y_m[-1] + 0.3 < -Vehicle().width_m / 2.0 - p.config.corridor.margin_m
+    standing = scene_of(pedestrian(FRONT_M + 8.6, y_m[-1]))
+    assert not any(p.update(standing, ego_at(speed=9.5), 1.0 + 0.1 * k).emergency for k in range(4))
+
+
 def test_invalid_perception_brings_the_vehicle_to_a_comfortable_stop():
     plan = planner().update(scene_of(valid=False), ego_at(speed=8.0), 0.0)
     assert plan.stop

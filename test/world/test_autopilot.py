@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from moe_bev_ros.core.command import Vehicle
-from moe_bev_ros.core.objects import Label
+from moe_bev_ros.core.objects import Detections, Label, Scene
+from moe_bev_ros.perception.tracker import Tracker
 from moe_bev_ros.planning.planner import PlannerConfig
 from moe_bev_ros.planning.planners import PLANNERS
-from moe_bev_ros.world.autopilot import FRAME_STEPS, Autopilot, make_controller, shipped_pedals, true_scene
+from moe_bev_ros.world.autopilot import FRAME_STEPS, Autopilot, ego_motion, make_controller, shipped_pedals, true_scene
 from moe_bev_ros.world.rig import Rig
 from moe_bev_ros.world.scenario import make_scenario
 from moe_bev_ros.world.simulation import STEP_NS, World
@@ -35,6 +36,31 @@ def test_it_drives_with_true_objects_and_touches_nothing():
     rows = drive(autopilot, 20.0)
     assert rows[-1, 0] > 70.0
     assert autopilot.world.truth().collisions == 0
+
+
+def test_it_stops_with_room_for_a_child_that_comes_into_sight_late_and_looks_like_a_cone_at_first():
+    autopilot, tracker = autopilot_of(seed=4), Tracker()
+    world, front_m, sights = autopilot.world, autopilot.world.vehicle.front_m, 0
+    child_id = next(
+        actor.track_id for actor in world.scene.actors if actor.body.label is Label.PEDESTRIAN and not actor.speed_mps
+    )
+    gaps_m = []
+    for _ in range(100):
+        x, y, *size_and_yaw = next(item.box_7 for item in true_scene(world).objects if item.track_id == child_id)
+        boxes_n7, labels_n = np.zeros((0, 7), np.float32), np.zeros(0, np.uint8)
+        if 0.0 < x < front_m + 14.0:
+            sights += 1
+            label = Label.TRAFFIC_CONE if sights <= 3 else Label.PEDESTRIAN
+            boxes_n7, labels_n = np.array([(x, y, *size_and_yaw)], np.float32), np.array([label], np.uint8)
+        scores_n, velocities_n2 = np.full(len(labels_n), 0.3, np.float32), np.full((len(labels_n), 2), np.nan, np.float32)
+        objects = tracker.update(Detections(boxes_n7, labels_n, scores_n, velocities_n2), world.stamp_ns, ego_motion(world))
+        autopilot.frame(Scene(world.stamp_ns, objects, True, True, True))
+        if abs(y) < 1.2 and x > 0.0:
+            gaps_m.append(x - 0.5 * max(size_and_yaw[1:3]) - front_m)
+    world.close()
+    assert sights > 10
+    assert min(gaps_m) > 1.0
+    assert world.truth().collisions == 0
 
 
 def test_two_runs_are_equal_to_the_last_bit():
