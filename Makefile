@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEFINITIONS := $(wildcard msg/*.msg srv/*.srv interfaces/*/*/*) setup.py pyproject.toml package.xml moe_bev_ros/interfaces.py
 INSTALLED := $(wildcard launch/* config/* config/*/*) $(wildcard moe_bev_ros/nodes/*.py)
+# Of the extra "quantisation". nvidia-modelopt asks for setuptools>=80, with which colcon does not build ROS packages any more; it
+# runs with the older one, so it is installed without its dependencies, and these beside it.
+MODELOPT_NEEDS := huggingface-hub ninja nvidia-ml-py omegaconf packaging pulp pydantic regex requests rich
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all test-jazzy check format results bench-nodes clean
@@ -24,6 +27,8 @@ $(VENV)/.python: constraints.txt constraints-$(ROS_DISTRO).txt pyproject.toml
 	  setuptools wheel numpy 'ros-rclpy[fastrtps]' ros-common-interfaces 2>&1 | bash .ci/progress
 	@$(BIN)/python -m pip install --disable-pip-version-check --no-build-isolation -c constraints-$(ROS_DISTRO).txt \
 	  -e '.[dev,evaluation,torch,engines]' 2>&1 | bash .ci/progress
+	@$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints-$(ROS_DISTRO).txt $(MODELOPT_NEEDS)
+	@$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints-$(ROS_DISTRO).txt --no-deps nvidia-modelopt
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.python $(DEFINITIONS) $(INSTALLED)
