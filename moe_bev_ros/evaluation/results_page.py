@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from moe_bev_ros.core.errors import InputError
-from moe_bev_ros.evaluation import ablation_tables, bench_tables, expert_tables, results_tables, roofline
+from moe_bev_ros.evaluation import ablation_tables, bench_tables, expert_tables, quantisation_tables, results_tables, roofline
 
 PAGE, FOLDER = 'RESULTS.md', 'results'
 MARK = re.compile(r'<!-- (results:(\S+)|/results) -->')
@@ -70,6 +70,11 @@ BLOCKS: dict[str, Block] = {
         'sensor_loss_*.json',
         'moe-bev evaluate experts --data DIR --split world_test --lose SENSOR --json results/sensor_loss_SENSOR.json',
         expert_tables.sensor_loss,
+    ),
+    'quantisation': Block(
+        'quantisation.json',
+        'moe-bev quantise --data DIR --judge-data DIR --out DIR --json results/quantisation.json',
+        quantisation_tables.quantisation,
     ),
     'bench_world': Block(
         'bench_world*.json', 'moe-bev bench world --json results/bench_world.json', results_tables.bench_world
