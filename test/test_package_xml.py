@@ -19,7 +19,8 @@ KEYS = {  # import -> rosdep key where the two differ
     'yaml': 'python3-yaml',
 }
 BUILD_ONLY = {'interfaces.py'}  # the pip install's message compiler; colcon brings its own
-WHERE_INSTALLED = {'autoware_map_msgs', 'torch', 'apsw'}  # used where they are, never needed; apsw comes with rosbags
+# Used where they are, never needed; apsw comes with rosbags, google.protobuf with onnx, tensorrt with JetPack.
+WHERE_INSTALLED = {'autoware_map_msgs', 'torch', 'apsw', 'google', 'tensorrt'}
 
 
 def third_party_imports() -> set[str]:
@@ -40,7 +41,7 @@ def extras() -> set[str]:
     tomllib = pytest.importorskip('tomllib', reason='comes with Python 3.11')
     lists = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['optional-dependencies'].values()
     names = {re.split(r'[^\w-]', requirement)[0] for requirements in lists for requirement in requirements}
-    return {'sklearn' if name == 'scikit-learn' else name.removesuffix('-devkit') for name in names}
+    return {'sklearn' if name == 'scikit-learn' else name.removesuffix('-devkit').removeprefix('nvidia-') for name in names}
 
 
 def test_every_import_is_a_dependency_or_a_listed_requirement() -> None:
