@@ -211,6 +211,38 @@ FILES = {
             }
         ],
     },
+    'quantisation': {
+        'scenes': 3,
+        'samples': 60,
+        'frames': 640,
+        'rows': [
+            {
+                'name': 'FP32',
+                'nds': {'value': 0.45, 'low': 0.4, 'high': 0.5},
+                'mean_ap': {'value': 0.385, 'low': 0.3, 'high': 0.4},
+                'difference': None,
+                'conditions': {'fog': {'nds': 0.307}},
+                'worst_condition': None,
+                'bytes': 5496000,
+                'met': None,
+            },
+            {
+                'name': 'INT8 PTQ',
+                'nds': {'value': 0.431, 'low': 0.4, 'high': 0.5},
+                'mean_ap': {'value': 0.366, 'low': 0.3, 'high': 0.4},
+                'difference': {'value': -0.019, 'low': -0.021, 'high': -0.008},
+                'conditions': {'fog': {'nds': 0.297}},
+                'worst_condition': 0.034,
+                'bytes': 1681000,
+                'met': False,
+            },
+        ],
+        'gains': {'INT8': {'value': 0.003, 'low': -0.001, 'high': 0.011}},
+        'calibration': {'day': 16, 'fog': 12},
+        'missing_conditions': ['night'],
+        'engine_bytes': 2423382,
+        'layers': {'heads.where.1': {'input': 18.1, 'weight': 40.2}},
+    },
     'roofline': {
         'utilisation': 0.35,
         'bandwidth': 0.7,
@@ -279,6 +311,13 @@ FOUND = {
         'Engine openvino, precision int8',
         '| 704x256 | 51.2 | 90.5 | 120.0 | 3005 / 3005 / 0 / 0 | fused 98% | 1% | 6.50 | missed: p99 above 85 ms |',
         '| sensor_to_command | 51.2 / 90.5 |',
+    ),
+    'quantisation': (
+        '3 scenes judged. Calibration frames: 16 day, 12 fog. None of night.',
+        '| INT8 PTQ | 0.431 (0.400..0.500) | 0.366 | -0.019 (-0.021..-0.008) | 3.4 % | 1681 | missed |',
+        '| INT8 PTQ | 0.297 |',
+        '| INT8: QAT + VGD above PTQ, NDS | 0.003 (-0.001..0.011) |',
+        '| heads.where.1 | input 18.1, weight 40.2 |',
     ),
     'roofline': (
         'missed on paper',
