@@ -22,7 +22,6 @@ from lifecycle_msgs.msg import State
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.exceptions import InvalidTopicNameException
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -34,6 +33,7 @@ from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.stamps import FORWARD_S, Stamp, StampGuard
 from moe_bev_ros.msg import Heartbeat
 from moe_bev_ros.nodes.diagnostics import diagnostic_status
+from moe_bev_ros.nodes.executor import LeanExecutor
 from moe_bev_ros.nodes.params import declare, on_change, param  # noqa: F401
 from moe_bev_ros.nodes.subscriptions import Subscriptions, message_age_ns
 from moe_bev_ros.runtime.health import InputHealth
@@ -370,7 +370,7 @@ def run(make_node: Callable[[], Any]) -> None:
         print(f'error: {err}', file=sys.stderr)  # noqa: T201
         rclpy.try_shutdown()
         raise SystemExit(2) from err
-    executor = SingleThreadedExecutor()
+    executor = LeanExecutor()
     executor.add_node(node)
     try:
         while not told_to_stop:

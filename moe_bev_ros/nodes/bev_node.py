@@ -305,11 +305,11 @@ class BevNode(StackNode[BevParams]):
 
     def _publish(self, item: _Item, output: EngineOutput) -> None:
         frame, began = item.frame, time.perf_counter()
-        objects = self.tracker.update(output.detections, frame.stamp_ns, frame.ego)
+        objects = self.tracker.update(output.detections, frame.stamp_ns, frame.ego, self._least_score)
         output = replace(output, stage_ms={**output.stage_ms, 'tracker': (time.perf_counter() - began) * 1e3})
         scene = Scene(
             stamp_ns=frame.stamp_ns,
-            objects=tuple(found for found in objects if found.score >= self._least_score),
+            objects=objects,
             perception_valid=output.perception_valid and item.complete,
             lidar_valid=frame.lidar_valid,
             camera_valid=frame.camera_valid,

@@ -27,7 +27,7 @@ from moe_bev_ros.datasets.bag_reader import BagMessage, BagReader, BagTopic
 from moe_bev_ros.nodes.convert import time_to_msg
 from moe_bev_ros.nodes.params import declare, param
 
-CLOCK_PERIOD_S = 0.01
+CLOCK_PERIOD_S = 0.02
 LAP_PAUSE_S = 3.0  # what is still under way when the clock jumps back would be forgotten
 SETTLE_S = 0.5  # the reader may know the writer a little later than the writer the reader
 NOT_PLAYED = ('/clock', '/rosout', '/parameter_events', '/diagnostics', '/moe_bev/')
@@ -64,6 +64,7 @@ class PlayerNode(Node):
         self.num_messages = self.laps = 0
         self.sim_s = self.wall_s = 0.0
         self.is_played = False
+        self._told_ns = -1
         self._clock = self.create_publisher(Clock, '/clock', QoSProfile(depth=1))
         self._senders = {topic.name: sender for topic in self.bag.topics.values() if (sender := self._sender(topic))}
         self._latched = tuple(name for name in self._senders if self.bag.topics[name].qos.transient_local)
@@ -150,7 +151,8 @@ class PlayerNode(Node):
             self._tell_time(stamp_ns - round(left_s * self.params.rate * 1e9))
             time.sleep(CLOCK_PERIOD_S)
         time.sleep(max(0.0, left_s))
-        self._tell_time(stamp_ns)
+        if stamp_ns != self._told_ns:  # many messages have the same stamp, and every node wakes up for the clock
+            self._tell_time(stamp_ns)
 
     def _run_clock(self, start_ns: int, seconds: float, *, rate: float | None = None) -> None:
         rate = self.params.rate if rate is None else rate
@@ -161,6 +163,7 @@ class PlayerNode(Node):
 
     def _tell_time(self, stamp_ns: int) -> None:
         self._clock.publish(Clock(clock=time_to_msg(stamp_ns)))
+        self._told_ns = stamp_ns
 
     def _write_report(self) -> None:
         if self.params.report:

@@ -11,7 +11,7 @@ from frame to frame, and ten of its velocities tell hardly more than one. Withou
 
 What an engine remembers though it is out of sight bears no track: it keeps one that was seen from being forgotten.
 
-Letters: n detections, k tracks, t future steps.
+Letters: n detections, k tracks, t those of them that are told of.
 """
 
 from __future__ import annotations
@@ -117,13 +117,16 @@ class Tracker:
         self._stamp_ns: int | None = None
         self._ego: EgoMotion | None = None
 
-    def update(self, detections: Detections, stamp_ns: int, ego: EgoMotion | None) -> tuple[TrackedObject, ...]:
-        """Take the detections of one frame and return all tracks as they are now.
+    def update(
+        self, detections: Detections, stamp_ns: int, ego: EgoMotion | None, least_score: float = 0.0
+    ) -> tuple[TrackedObject, ...]:
+        """Take the detections of one frame and return the tracks as they are now.
 
         Args:
             detections: in base_link.
             stamp_ns: of the frame; a stamp that is not newer than the last one forgets everything.
             ego: pose of the vehicle at that stamp; None without odometry.
+            least_score: tracks of a lower score are followed and not returned.
 
         Returns:
             Objects in base_link; velocities over ground (relative to the vehicle without odometry), in base_link's axes.
@@ -141,7 +144,7 @@ class Tracker:
         self._remind(hidden)
         self._bury()
         self._bear(seen.take(track_of_s < 0))
-        return self._objects(inverse(fixed_se3_base_link), detections)
+        return self._objects(inverse(fixed_se3_base_link), detections, least_score)
 
     def _fixed_frame_broke(self, stamp_ns: int, ego: EgoMotion | None) -> bool:
         """Whether odometry came, went, changed its frame or jumped, so that old positions mean nothing any more."""
@@ -291,8 +294,12 @@ class Tracker:
         self._next_id += num
         self._tracks = self._tracks.joined(born)
 
-    def _objects(self, base_link_se3_fixed: Array, detections: Detections) -> tuple[TrackedObject, ...]:
+    def _objects(
+        self, base_link_se3_fixed: Array, detections: Detections, least_score: float
+    ) -> tuple[TrackedObject, ...]:
         tracks = self._tracks
+        # A track that is only remembered is believed less from frame to frame.
+        score_k = np.clip(np.maximum(tracks.score * 0.9**tracks.missed, tracks.hint * 0.9**tracks.alone), 0, 1)
         rotation_22 = base_link_se3_fixed[:2, :2]
         turn_44 = np.kron(np.eye(2), rotation_22)
         covariance_k44 = (turn_44 @ tracks.covariance_k44 @ turn_44.T).astype(np.float32)
@@ -307,10 +314,9 @@ class Tracker:
         box_k7 = np.where(self._moves()[:, None], moving_k7, resting_k7)
         box_k7 = moved_boxes(box_k7, base_link_se3_fixed).astype(np.float32)
         velocity_k2 = (self._believed_velocity() @ rotation_22.T).astype(np.float32)
-        forecasts_k = forecasts_of(tracks.source, detections, box_k7, velocity_k2)
         label_k = tracks.votes_kl.argmax(axis=1)
-        # A track that is only remembered is believed less from frame to frame.
-        score_k = np.clip(np.maximum(tracks.score * 0.9**tracks.missed, tracks.hint * 0.9**tracks.alone), 0, 1)
+        told_t = np.flatnonzero(score_k >= least_score)
+        forecasts_t = forecasts_of(tracks.source[told_t], detections, box_k7[told_t], velocity_k2[told_t])
         return tuple(
             TrackedObject(
                 track_id=int(tracks.track_id[k]),
@@ -321,9 +327,9 @@ class Tracker:
                 covariance_44=covariance_k44[k],
                 age=int(tracks.age[k]),
                 missed=int(tracks.missed[k]),
-                forecasts=forecasts_k[k],
+                forecasts=forecasts,
             )
-            for k in range(len(tracks))
+            for k, forecasts in zip(told_t.tolist(), forecasts_t)
         )
 
     def _judge_motion(self, k: Ints, tells_m: NDArray[np.bool_]) -> None:
