@@ -20,11 +20,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
+from scipy.spatial import cKDTree
 
 from moe_bev_ros.core.frame import EgoMotion
 from moe_bev_ros.core.objects import Detections, Label, TrackedObject
 from moe_bev_ros.core.se3 import Array, inverse
+from moe_bev_ros.perception.assignment import best_pairs
 from moe_bev_ros.perception.class_motion import KIND_COST, KINDS, MOTIONS
 from moe_bev_ros.perception.motion_proof import TYPICAL_OF, empty_history, really_moves, remembered, typical_box
 from moe_bev_ros.perception.track_forecasts import forecasts_of
@@ -32,7 +33,6 @@ from moe_bev_ros.perception.track_measurements import LABELS, Measurements, meas
 
 Ints = NDArray[np.int64]
 
-IMPOSSIBLE = 1e6
 GATE_SIGMAS = 3.5
 STAND_STILL_SIGMAS = 1.5
 COASTING_PROOFS = 5
@@ -101,6 +101,7 @@ _ACCELERATION, _INITIAL_SPEED, _POSITION, _GATE_M, _MAX_SPEED, _PROOF_M, _WAY_M 
     np.array([getattr(MOTIONS[label], name) for label in LABELS])
     for name in ('acceleration', 'initial_speed', 'position', 'gate_m', 'max_speed', 'proof_m', 'way_m')
 )
+FARTHEST_M = float(_GATE_M.max())
 
 
 class Tracker:
@@ -181,26 +182,27 @@ class Tracker:
 
     def _assign(self, found: Measurements, *, only_missed: bool = False) -> Ints:
         """Index of the track that each detection continues, or -1; if asked, only of those not seen in this frame."""
-        label_n, track_of_n = found.label_n, np.full(len(found), -1, np.int64)
-        tracks = self._tracks
-        if not len(tracks) or not len(found):
-            return track_of_n
-        label_k = tracks.votes_kl.argmax(axis=1)
-        offset_kn2 = found.box_n7[None, :, :2] - tracks.state_k4[:, None, :2]
-        gate_kn = np.maximum(_GATE_M[label_k][:, None], _GATE_M[label_n][None, :])
-        # Few pairs are near each other: the costly distance is computed for those alone.
-        is_free_k = tracks.missed > 0 if only_missed else np.ones(len(tracks), bool)
-        k, n = np.nonzero(((offset_kn2**2).sum(axis=2) < gate_kn**2) & is_free_k[:, None])
-        innovation_p22 = tracks.covariance_k44[k, :2, :2] + np.eye(2) * _POSITION[label_n[n]][:, None, None] ** 2
-        offset_p21 = offset_kn2[k, n][:, :, None]
-        sigmas_p = np.sqrt((offset_p21 * np.linalg.solve(innovation_p22, offset_p21)).sum(axis=(1, 2)))
-        sigmas_p += KIND_COST[_KIND_OF_LABEL[label_k[k]], _KIND_OF_LABEL[label_n[n]]]
-        cost_kn = np.full(gate_kn.shape, IMPOSSIBLE)
-        cost_kn[k, n] = np.where(sigmas_p < GATE_SIGMAS, sigmas_p, IMPOSSIBLE)
-        rows, columns = linear_sum_assignment(cost_kn)
-        is_match = cost_kn[rows, columns] < GATE_SIGMAS
-        track_of_n[columns[is_match]] = rows[is_match]
+        track_of_n = np.full(len(found), -1, np.int64)
+        is_free_k = self._tracks.missed > 0 if only_missed else np.ones(len(self._tracks), bool)
+        if is_free_k.any() and len(found):
+            k, n = best_pairs(*self._possible_pairs(found, np.flatnonzero(is_free_k)))
+            track_of_n[n] = k
         return track_of_n
+
+    def _possible_pairs(self, found: Measurements, free_f: Ints) -> tuple[Ints, Ints, Array]:
+        """Tracks and detections that can belong together, and how unlike they are [sigmas]; of the tracks ``free_f``."""
+        tracks, xy_n2 = self._tracks, found.box_n7[:, :2]
+        # Few pairs are near each other: everything is computed for those alone.
+        near = cKDTree(tracks.state_k4[free_f, :2]).sparse_distance_matrix(cKDTree(xy_n2), FARTHEST_M, output_type='ndarray')
+        k, n = free_f[near['i']], near['j']
+        label_k = tracks.votes_kl.argmax(axis=1)
+        is_near_p = near['v'] < np.maximum(_GATE_M[label_k[k]], _GATE_M[found.label_n[n]])
+        k, n = k[is_near_p], n[is_near_p]
+        offset_p2, variance_p = xy_n2[n] - tracks.state_k4[k, :2], _POSITION[found.label_n[n]] ** 2
+        sigmas_p = _mahalanobis(offset_p2, tracks.covariance_k44[k, :2, :2], variance_p)
+        sigmas_p += KIND_COST[_KIND_OF_LABEL[label_k[k]], _KIND_OF_LABEL[found.label_n[n]]]
+        is_possible_p = sigmas_p < GATE_SIGMAS
+        return k[is_possible_p], n[is_possible_p], sigmas_p[is_possible_p]
 
     def _correct(self, found: Measurements, k: Ints) -> None:
         """Take the measurement of each of the tracks ``k``."""
@@ -294,9 +296,7 @@ class Tracker:
         self._next_id += num
         self._tracks = self._tracks.joined(born)
 
-    def _objects(
-        self, base_link_se3_fixed: Array, detections: Detections, least_score: float
-    ) -> tuple[TrackedObject, ...]:
+    def _objects(self, base_link_se3_fixed: Array, detections: Detections, least_score: float) -> tuple[TrackedObject, ...]:
         tracks = self._tracks
         # A track that is only remembered is believed less from frame to frame.
         score_k = np.clip(np.maximum(tracks.score * 0.9**tracks.missed, tracks.hint * 0.9**tracks.alone), 0, 1)
@@ -365,3 +365,11 @@ def _measured_to_move(velocity_n2: Array, label_n: Ints) -> NDArray[np.bool_]:
     """Which measured velocities are those of something that moves, and that a class can have."""
     speed_n = np.hypot(velocity_n2[:, 0], velocity_n2[:, 1])
     return np.asarray((speed_n > MOVING_MPS) & (speed_n <= _MAX_SPEED[label_n]))
+
+
+def _mahalanobis(offset_p2: Array, covariance_p22: Array, variance_p: Array) -> Array:
+    """(P,) length of the offsets in deviations; ``variance_p`` [m2] comes on top of the covariance. Written out for 2 x 2."""
+    x_p, y_p, xy_p = covariance_p22[:, 0, 0] + variance_p, covariance_p22[:, 1, 1] + variance_p, covariance_p22[:, 0, 1]
+    dx_p, dy_p = offset_p2.T
+    square_p = (y_p * dx_p**2 - 2.0 * xy_p * dx_p * dy_p + x_p * dy_p**2) / (x_p * y_p - xy_p**2)
+    return np.sqrt(np.maximum(square_p, 0.0))
