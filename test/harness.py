@@ -8,17 +8,18 @@ from contextlib import contextmanager
 from typing import Any
 
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+
+from moe_bev_ros.nodes.executor import LeanExecutor
 
 
 class Harness:
     """A context, an executor and a peer node that talks to the node under test."""
 
     def __init__(self) -> None:
-        self.executor = SingleThreadedExecutor()
+        self.executor = LeanExecutor()
         self.peer = Node('peer')
         self.executor.add_node(self.peer)
         self.nodes: list[Any] = []

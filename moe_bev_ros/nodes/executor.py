@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.subscription import Subscription
@@ -18,6 +19,7 @@ from rclpy.subscription import Subscription
 from moe_bev_ros.nodes.subscriptions import CALLBACKS_TAKE_INFO
 
 Call = Callable[[], Any]
+implementation: Any = rclpy_implementation  # its stubs lack what a wait set is made of
 
 
 class LeanExecutor(SingleThreadedExecutor):
@@ -27,8 +29,8 @@ class LeanExecutor(SingleThreadedExecutor):
     events of the middleware are left to rclpy.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, context: Context | None = None) -> None:
+        super().__init__(context=context)
         self._awaited: tuple[tuple[Any, ...], ...] = ()
         self._wait_set: Any = None
 
@@ -62,9 +64,8 @@ class LeanExecutor(SingleThreadedExecutor):
         for waitable in waitables:
             waitable.add_to_wait_set(wait_set)
         wait_set.wait(timeout_ns)
-        if self._is_shutdown or not self._context.ok():
-            raise ExternalShutdownException
-        others_are_ready = any([waitable.is_ready(wait_set) for waitable in waitables])
+        self._check_ros()
+        others_are_ready = any(waitable.is_ready(wait_set) for waitable in waitables)
         others_are_ready |= bool(wait_set.get_ready_entities('client') or wait_set.get_ready_entities('service'))
         ready = {kind: wait_set.get_ready_entities(kind) for kind in ('guard_condition', 'timer', 'subscription')}
         for take, entities, pointers in (
@@ -74,16 +75,19 @@ class LeanExecutor(SingleThreadedExecutor):
         ):
             for entity in entities if pointers else ():
                 call: Call | None = None
-                with suppress(rclpy_implementation.InvalidHandle):  # an earlier callback may have destroyed it
+                with suppress(implementation.InvalidHandle):  # an earlier callback may have destroyed it
                     call = take(entity) if entity.handle.pointer in pointers else None
                 if call is not None:
                     call()
         return others_are_ready
 
+    def _check_ros(self) -> None:
+        if self._is_shutdown or not self._context.ok():
+            raise ExternalShutdownException
+
     def _renew(self) -> None:
         """Make a new wait set where entities came or went."""
-        if self._is_shutdown:
-            raise ExternalShutdownException
+        self._check_ros()
         nodes = self.get_nodes()
         awaited = (
             tuple(entity for node in nodes for entity in node.subscriptions),
@@ -97,7 +101,7 @@ class LeanExecutor(SingleThreadedExecutor):
             *handles, waitables = awaited
             numbers = [len(entities) for entities in handles]
             num_events = sum(waitable.get_num_entities().num_events for waitable in waitables)
-            self._wait_set = rclpy_implementation.WaitSet(*numbers, num_events, self._context.handle)
+            self._wait_set = implementation.WaitSet(*numbers, num_events, self._context.handle)
             self._awaited = awaited
 
 
