@@ -23,15 +23,15 @@ def forecasts_of(
     time_t = FORECAST_STEP_S * np.arange(1, NUM_FORECAST_STEPS + 1, dtype=np.float32)
     steady_kt2 = box_k7[:, None, :2] + time_t[:, None] * velocity_k2[:, None, :]
     futures, probabilities = detections.futures_nmt2, detections.probabilities_nm
-    if futures is None or probabilities is None:
+    if futures is None or probabilities is None or not len(detections):
         return [(Forecast(1.0, FORECAST_STEP_S, steady_t2),) for steady_t2 in steady_kt2]
-    shift_k2 = box_k7[:, :2] - detections.boxes_n7[source_k, :2] if len(detections) else np.zeros_like(velocity_k2)
+    shift_k2 = box_k7[:, :2] - detections.boxes_n7[source_k, :2]
+    future_kmt2, probability_km = futures[source_k] + shift_k2[:, None, None], probabilities[source_k].tolist()
     return [
         (Forecast(1.0, FORECAST_STEP_S, steady_t2),)
         if source < 0
         else tuple(
-            Forecast(float(probability), FORECAST_STEP_S, future_t2 + shift_2)
-            for probability, future_t2 in zip(probabilities[source], futures[source])
+            Forecast(probability, FORECAST_STEP_S, future_t2) for probability, future_t2 in zip(probability_m, future_mt2)
         )
-        for source, steady_t2, shift_2 in zip(source_k, steady_kt2, shift_k2)
+        for source, steady_t2, probability_m, future_mt2 in zip(source_k.tolist(), steady_kt2, probability_km, future_kmt2)
     ]

@@ -16,7 +16,9 @@ from moe_bev_ros.core.se3 import Array, yaw_of
 Ints = NDArray[np.int64]
 
 LABELS = tuple(Label)
-_LABEL_INDEX = {int(label): index for index, label in enumerate(LABELS)}
+_NO_LABEL = -1
+_INDEX_OF_LABEL = np.full(256, _NO_LABEL, np.int64)
+_INDEX_OF_LABEL[[int(label) for label in LABELS]] = np.arange(len(LABELS))
 # An engine errs alike from frame to frame: however sure it is of one, measurements are not better than these deviations.
 LEAST_POSITION_M = 0.1
 LEAST_VELOCITY_MPS = 0.1
@@ -73,25 +75,38 @@ def measurements_of(detections: Detections, fixed_se3_base_link: Array | None) -
     Args:
         fixed_se3_base_link: None without odometry: boxes stay in base_link, and velocities over ground say nothing of how they
             move there.
+
+    Raises:
+        ValueError: a label is none of Label.
     """
+    label_n = _INDEX_OF_LABEL[detections.labels_n]
+    if (label_n == _NO_LABEL).any():
+        raise ValueError(f'labels must be values of Label, got {sorted(set(detections.labels_n.tolist()))}')
     num, pose = len(detections), np.eye(4) if fixed_se3_base_link is None else fixed_se3_base_link
     tells_velocity_n, velocity_n2, noise_n44 = np.zeros(num, bool), np.zeros((num, 2)), np.zeros((num, 4, 4))
     if detections.covariances_n44 is not None and fixed_se3_base_link is not None:
         is_finite_n = np.isfinite(detections.covariances_n44).all(axis=(1, 2))
         tells_velocity_n = np.isfinite(detections.velocities_n2).all(axis=1) & is_finite_n
         rotation_22 = pose[:2, :2]
-        turn_44 = np.kron(np.eye(2), rotation_22)
+        turn_44 = doubled(rotation_22)
         velocity_n2[tells_velocity_n] = detections.velocities_n2[tells_velocity_n] @ rotation_22.T
         noise_n44[tells_velocity_n] = turn_44 @ detections.covariances_n44[tells_velocity_n] @ turn_44.T + np.diag(_LEAST_4**2)
     return Measurements(
         np.arange(num),
         moved_boxes(detections.boxes_n7.astype(float), pose),
-        np.array([_LABEL_INDEX[int(label)] for label in detections.labels_n], np.int64),
+        label_n,
         detections.scores_n,
         tells_velocity_n,
         velocity_n2,
         noise_n44,
     )
+
+
+def doubled(rotation_22: Array) -> Array:
+    """(4, 4) matrix that turns x, y and vx, vy alike."""
+    turn_44 = np.zeros((4, 4))
+    turn_44[:2, :2] = turn_44[2:, 2:] = rotation_22
+    return turn_44
 
 
 def moved_boxes(boxes_n7: Array, a_se3_b: Array) -> Array:

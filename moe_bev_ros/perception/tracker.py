@@ -29,7 +29,7 @@ from moe_bev_ros.perception.assignment import best_pairs
 from moe_bev_ros.perception.class_motion import KIND_COST, KINDS, MOTIONS
 from moe_bev_ros.perception.motion_proof import TYPICAL_OF, empty_history, really_moves, remembered, typical_box
 from moe_bev_ros.perception.track_forecasts import forecasts_of
-from moe_bev_ros.perception.track_measurements import LABELS, Measurements, measurements_of, moved_boxes
+from moe_bev_ros.perception.track_measurements import LABELS, Measurements, doubled, measurements_of, moved_boxes
 
 Ints = NDArray[np.int64]
 
@@ -165,8 +165,8 @@ class Tracker:
             return
         transition = np.eye(4)
         transition[0, 2] = transition[1, 3] = elapsed_s
-        shape = np.array([[elapsed_s**4 / 4, elapsed_s**3 / 2], [elapsed_s**3 / 2, elapsed_s**2]])
-        noise_44 = np.kron(shape, np.eye(2))
+        noise_44 = np.diag(np.repeat([elapsed_s**4 / 4, elapsed_s**2], 2))
+        noise_44[[0, 1, 2, 3], [2, 3, 0, 1]] = elapsed_s**3 / 2
         acceleration_k = _ACCELERATION[tracks.votes_kl.argmax(axis=1)]
         # What is out of sight goes on only where it is known to move; else it is where it was seen last.
         is_parked_k = (tracks.missed > 0) & ~self._moves()
@@ -297,40 +297,36 @@ class Tracker:
         self._tracks = self._tracks.joined(born)
 
     def _objects(self, base_link_se3_fixed: Array, detections: Detections, least_score: float) -> tuple[TrackedObject, ...]:
-        tracks = self._tracks
         # A track that is only remembered is believed less from frame to frame.
+        tracks = self._tracks
         score_k = np.clip(np.maximum(tracks.score * 0.9**tracks.missed, tracks.hint * 0.9**tracks.alone), 0, 1)
-        rotation_22 = base_link_se3_fixed[:2, :2]
-        turn_44 = np.kron(np.eye(2), rotation_22)
-        covariance_k44 = (turn_44 @ tracks.covariance_k44 @ turn_44.T).astype(np.float32)
-        # What stands is as it was measured most: the filter's place and size follow every flicker.
-        moving_k7, resting_k7 = (
-            np.column_stack([tracks.state_k4[:, :2], tracks.box_k5]),
-            tracks.rest_k5[:, [0, 1, 1, 2, 3, 3, 4]],
-        )
-        resting_k7[:, [2, 5]] = tracks.box_k5[:, [0, 3]]
-        turn_k = (resting_k7[:, 6] - moving_k7[:, 6] + np.pi / 2) % np.pi - np.pi / 2
-        resting_k7[:, 6] = moving_k7[:, 6] + turn_k
-        box_k7 = np.where(self._moves()[:, None], moving_k7, resting_k7)
-        box_k7 = moved_boxes(box_k7, base_link_se3_fixed).astype(np.float32)
-        velocity_k2 = (self._believed_velocity() @ rotation_22.T).astype(np.float32)
-        label_k = tracks.votes_kl.argmax(axis=1)
         told_t = np.flatnonzero(score_k >= least_score)
-        forecasts_t = forecasts_of(tracks.source[told_t], detections, box_k7[told_t], velocity_k2[told_t])
+        rotation_22 = base_link_se3_fixed[:2, :2]
+        turn_44 = doubled(rotation_22)
+        covariance_t44 = (turn_44 @ tracks.covariance_k44[told_t] @ turn_44.T).astype(np.float32)
+        box_t7 = moved_boxes(self._believed_boxes(told_t), base_link_se3_fixed).astype(np.float32)
+        velocity_t2 = (self._believed_velocity(told_t) @ rotation_22.T).astype(np.float32)
+        forecasts_t = forecasts_of(tracks.source[told_t], detections, box_t7, velocity_t2)
+        numbers = (tracks.track_id, tracks.votes_kl.argmax(axis=1), score_k, tracks.age, tracks.missed)
         return tuple(
-            TrackedObject(
-                track_id=int(tracks.track_id[k]),
-                label=LABELS[label_k[k]],
-                score=float(score_k[k]),
-                box_7=box_k7[k],
-                velocity_2=velocity_k2[k],
-                covariance_44=covariance_k44[k],
-                age=int(tracks.age[k]),
-                missed=int(tracks.missed[k]),
-                forecasts=forecasts,
+            TrackedObject(track_id, LABELS[label], score, box_7, velocity_2, covariance_44, 0.0, age, missed, forecasts)
+            for track_id, label, score, age, missed, box_7, velocity_2, covariance_44, forecasts in zip(
+                *(values[told_t].tolist() for values in numbers), box_t7, velocity_t2, covariance_t44, forecasts_t
             )
-            for k, forecasts in zip(told_t.tolist(), forecasts_t)
         )
+
+    def _believed_boxes(self, t: Ints) -> Array:
+        """(T, 7) in the fixed frame."""
+        # What stands is as it was measured most: the filter's place and size follow every flicker.
+        tracks = self._tracks
+        moving_t7, resting_t7 = (
+            np.column_stack([tracks.state_k4[t, :2], tracks.box_k5[t]]),
+            tracks.rest_k5[t][:, [0, 1, 1, 2, 3, 3, 4]],
+        )
+        resting_t7[:, [2, 5]] = moving_t7[:, [2, 5]]
+        turn_t = (resting_t7[:, 6] - moving_t7[:, 6] + np.pi / 2) % np.pi - np.pi / 2
+        resting_t7[:, 6] = moving_t7[:, 6] + turn_t
+        return np.where(self._moves()[t, None], moving_t7, resting_t7)
 
     def _judge_motion(self, k: Ints, tells_m: NDArray[np.bool_]) -> None:
         """Decide which of the tracks that were just seen move; the others keep what was decided when they were last seen.
@@ -346,7 +342,10 @@ class Tracker:
         is_moving_m = (speed_m > STAND_STILL_SIGMAS * deviation_m) & (tracks.hits[k] >= self.config.confirm_hits)
         is_moving_m &= speed_m <= _MAX_SPEED[label_m]
         is_moving_m &= np.linalg.norm(tracks.state_k4[k, :2] - tracks.birth_k2[k], axis=1) >= _PROOF_M[label_m]
-        is_moving_m &= really_moves(tracks.history_kh6[k], velocity_m2, _WAY_M[label_m])
+        in_doubt_d = np.flatnonzero(is_moving_m & ~tells_m)
+        is_moving_m[in_doubt_d] = really_moves(
+            tracks.history_kh6[k[in_doubt_d]], velocity_m2[in_doubt_d], _WAY_M[label_m[in_doubt_d]]
+        )
         is_moving_m = np.where(tells_m, _measured_to_move(tracks.told_k2[k], label_m), is_moving_m)
         tracks.proofs[k] = np.where(is_moving_m, tracks.proofs[k] + 1, 0)
 
@@ -354,11 +353,11 @@ class Tracker:
         """Which tracks are known to move; of those out of sight, only what was seen to move for a while."""
         return np.asarray(self._tracks.proofs >= np.where(self._tracks.missed > 0, COASTING_PROOFS, 1))
 
-    def _believed_velocity(self) -> Array:
-        """(K, 2) velocity in the fixed frame; 0 where there is no proof that it moves."""
-        tracks = self._tracks
-        velocity_k2 = np.where(np.isnan(tracks.told_k2), tracks.state_k4[:, 2:], tracks.told_k2)
-        return np.where(self._moves()[:, None], velocity_k2, 0.0)
+    def _believed_velocity(self, t: Ints) -> Array:
+        """(T, 2) velocity in the fixed frame; 0 where there is no proof that it moves."""
+        told_t2 = self._tracks.told_k2[t]
+        velocity_t2 = np.where(np.isnan(told_t2), self._tracks.state_k4[t, 2:], told_t2)
+        return np.where(self._moves()[t, None], velocity_t2, 0.0)
 
 
 def _measured_to_move(velocity_n2: Array, label_n: Ints) -> NDArray[np.bool_]:
