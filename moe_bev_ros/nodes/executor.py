@@ -12,13 +12,14 @@ from contextlib import suppress
 from typing import Any
 
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor, TimeoutException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.subscription import Subscription
 
 from moe_bev_ros.nodes.subscriptions import CALLBACKS_TAKE_INFO
 
 Call = Callable[[], Any]
+TASK_PERIOD_NS = 10_000_000
 implementation: Any = rclpy_implementation  # its stubs lack what a wait set is made of
 
 
@@ -41,10 +42,15 @@ class LeanExecutor(SingleThreadedExecutor):
             ExternalShutdownException: ROS was shut down.
         """
         timeout_ns = -1 if timeout_sec is None else round(timeout_sec * 1e9)
-        others_are_ready = self._call_back(0 if self._tasks else timeout_ns)
+        if self._tasks:  # new ones end the wait by themselves; those that wait for something are asked whether it is there
+            timeout_ns = TASK_PERIOD_NS if timeout_ns < 0 else min(timeout_ns, TASK_PERIOD_NS)
+        others_are_ready = self._call_back(timeout_ns)
         if others_are_ready or self._tasks:
-            super().spin_once(timeout_sec=0)
-            self._cb_iter = None  # it holds on to what it saw, which may be over when it is asked again
+            with suppress(TimeoutException):  # that is how it says that it has been through all of them
+                for task, _, _ in self._wait_for_ready_callbacks(timeout_sec=0):
+                    task()
+                    if (error := task.exception()) is not None:
+                        raise error
 
     def _call_back(self, timeout_ns: int) -> bool:
         """Wait, and call what is ready; returns whether something is that rclpy is to call."""
