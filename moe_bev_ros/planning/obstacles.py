@@ -15,6 +15,7 @@ it was last seen.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,13 +34,14 @@ LARGEST_SIGMA_MPS = 1.3
 LONG_RATIO = 1.5
 SAME_PLACE_M = 0.2
 LONG_M = 1.2
-ALONG_AXIS_COS = np.cos(np.radians(35.0))
-IN_LANE_COS = np.cos(np.radians(20.0))
+ALONG_AXIS_COS = math.cos(math.radians(35.0))
+IN_LANE_COS = math.cos(math.radians(20.0))
 NOT_FORESEEN = (Label.UNKNOWN, Label.BARRIER, Label.TRAFFIC_CONE)
 COMMITTED_S = 0.5  # who walks and would be in the corridor so soon can hardly stop outside any more
 REMEMBERED_FRAMES = 3  # an unseen object other than a pedestrian is followed on its way no longer than this
 CLEARANCE_ABOVE_M = 0.3
 NEAR_M = 15.0
+SLACK_M = 1.0  # of the distance to a line, which is that to the nearest of its samples
 CORNERS_82 = np.array([(1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0)], float) / 2.0
 
 
@@ -82,128 +84,185 @@ def obstacle_leads(
     objects: tuple[TrackedObject, ...], ego: EgoOnLine, line: ReferenceLine, vehicle: Vehicle, params: CorridorParams
 ) -> list[Lead]:
     """All objects (in base_link) that the vehicle must stop for or follow."""
-    leads = []
-    for item in _relevant(objects, ego, line, vehicle, params):
-        velocity_2 = _in_its_lane(item, trusted_velocity(item, params), ego, line)
-        centres_t2 = _centres(item, velocity_2, len(ego.free_travel_t))
-        span = _corridor_span(item, centres_t2, ego, line, vehicle, params)
-        lead = _lead(item, span, velocity_2, ego, line, vehicle, params)
-        if lead is not None:
-            leads.append(lead)
-    return leads
+    corridor = _Corridor(ego, line, vehicle, params)
+    items = _relevant(objects, corridor)
+    if not items:
+        return []
+    boxes_n7 = np.array([item.box_7 for item in items], float)
+    velocities_n2 = _in_their_lanes(items, boxes_n7, np.array([trusted_velocity(item, params) for item in items]), corridor)
+    spans_n2 = corridor.spans(boxes_n7[:, :2], boxes_n7)
+    is_inside_n = np.isfinite(spans_n2[:, 0])
+    comes_n = ~is_inside_n & velocities_n2.any(axis=1) & np.array([item.label not in NOT_FORESEEN for item in items])
+    leads: dict[int, Lead] = {}
+    along_n = _along(velocities_n2, spans_n2[:, 0], corridor)
+    for index in np.flatnonzero(is_inside_n & (spans_n2[:, 1] >= corridor.front_m)).tolist():
+        leads[index] = _lead_inside(items[index], spans_n2[index], velocities_n2[index], float(along_n[index]), corridor)
+    coming = np.flatnonzero(comes_n)
+    if len(coming):
+        who = [items[index] for index in coming]
+        found = _leads_entering(who, boxes_n7[coming], velocities_n2[coming], corridor)
+        leads.update((index, lead) for index, lead in zip(coming.tolist(), found) if lead)
+    return [leads[index] for index in sorted(leads)]
 
 
-def _relevant(
-    objects: tuple[TrackedObject, ...], ego: EgoOnLine, line: ReferenceLine, vehicle: Vehicle, params: CorridorParams
-) -> list[TrackedObject]:
+def _relevant(objects: tuple[TrackedObject, ...], corridor: _Corridor) -> list[TrackedObject]:
     """Leave out what hangs above the vehicle, and what cannot reach the corridor within the horizon."""
     if not objects:
         return []
+    ego, line, vehicle = corridor.ego, corridor.line, corridor.vehicle
     boxes_n7 = np.array([item.box_7 for item in objects], float)
     speeds_n = np.hypot(*np.array([item.velocity_2 for item in objects], float).T)
     low_n = boxes_n7[:, 2] - 0.5 * boxes_n7[:, 5] < vehicle.height_m + CLEARANCE_ABOVE_M
-    xy_n2 = to_odom(boxes_n7[:, :2], ego.odom_se3_base_link)
-    s_n, d_n = line.project(xy_n2)
+    s_n, d_n = line.project(to_odom(boxes_n7[:, :2], ego.odom_se3_base_link))
     has_forecast_n = np.array([bool(item.forecasts) for item in objects])
-    reach_n = 0.5 * np.hypot(boxes_n7[:, 3], boxes_n7[:, 4]) + np.where(has_forecast_n, 1.5, 1.0) * speeds_n * params.horizon_s
-    half = 0.5 * vehicle.width_m + params.margin_m + abs(ego.d_m)
-    front = ego.s_m + vehicle.front_m
-    ahead_n = s_n + 0.5 * np.hypot(boxes_n7[:, 3], boxes_n7[:, 4]) > front
-    near_n = (np.abs(d_n) - reach_n < half) & (s_n - reach_n < line.s_n[-1] + vehicle.front_m)
+    size_n = 0.5 * np.hypot(boxes_n7[:, 3], boxes_n7[:, 4])
+    reach_n = size_n + np.where(has_forecast_n, 1.5, 1.0) * speeds_n * corridor.params.horizon_s
+    ahead_n = s_n + size_n > corridor.front_m
+    near_n = (np.abs(d_n) - reach_n < corridor.half_m + abs(ego.d_m)) & (s_n - reach_n < line.s_n[-1] + vehicle.front_m)
     return [objects[index] for index in np.flatnonzero(low_n & ahead_n & near_n)]
 
 
 def trusted_velocity(item: TrackedObject, params: CorridorParams) -> Array:
     """The object's velocity in base_link's axes, or 0 where it may be noise."""
-    velocity_2 = np.asarray(item.velocity_2, float)
-    speed = float(np.hypot(*velocity_2))
-    if not np.isfinite(speed) or speed < LEAST_SPEED_MPS or item.age < params.min_age:
+    vx, vy = item.velocity_2.tolist()
+    speed = math.hypot(vx, vy)
+    if not math.isfinite(speed) or speed < LEAST_SPEED_MPS or item.age < params.min_age:
         return np.zeros(2)
-    direction_2 = velocity_2 / speed
-    variance = float(direction_2 @ np.asarray(item.covariance_44, float)[2:, 2:] @ direction_2)
-    sigma = float(np.sqrt(max(variance, 0.0)))
+    (xx, xy), (yx, yy) = item.covariance_44[2:, 2:].tolist()
+    sigma = math.sqrt(max(vx * (xx * vx + xy * vy) + vy * (yx * vx + yy * vy), 0.0)) / speed
     forgotten = item.missed > REMEMBERED_FRAMES and item.label is not Label.PEDESTRIAN
     if sigma > LARGEST_SIGMA_MPS or speed < SIGNIFICANT_SIGMA * sigma or forgotten:
         return np.zeros(2)
-    return _fit_for_shape(item, velocity_2)
+    return np.array([vx, vy]) if _fits_shape(item, vx, vy) else np.zeros(2)
 
 
-def _fit_for_shape(item: TrackedObject, velocity_2: Array) -> Array:
-    """Long things roll along their length: 0 where the velocity points elsewhere. Its direction stays that of the way
+def _fits_shape(item: TrackedObject, vx: float, vy: float) -> bool:
+    """Long things roll along their length: False where the velocity points elsewhere. Its direction stays that of the way
     that was covered, which is better known than the heading of a box of which two sides are seen at best."""
-    length, width, yaw = (float(value) for value in item.box_7[[3, 4, 6]])
+    _, _, _, length, width, _, yaw = item.box_7.tolist()
     if max(length, width) < LONG_M or max(length, width) < LONG_RATIO * min(length, width):
-        return velocity_2
-    axis = yaw if length >= width else yaw + 0.5 * np.pi
-    along = float(velocity_2 @ (np.cos(axis), np.sin(axis)))
-    return velocity_2 if abs(along) > ALONG_AXIS_COS * float(np.hypot(*velocity_2)) else np.zeros(2)
+        return True
+    axis = yaw if length >= width else yaw + 0.5 * math.pi
+    return abs(vx * math.cos(axis) + vy * math.sin(axis)) > ALONG_AXIS_COS * math.hypot(vx, vy)
 
 
-def _in_its_lane(item: TrackedObject, velocity_2: Array, ego: EgoOnLine, line: ReferenceLine) -> Array:
-    """Oncoming vehicles are expected to stay in their lane: the little that they seem to move aside is noise.
+def _in_their_lanes(items: list[TrackedObject], boxes_n7: Array, velocities_n2: Array, corridor: _Corridor) -> Array:
+    """(N, 2) velocities. Oncoming vehicles are expected to stay in their lane: the little that they move aside is noise.
 
     One that does come over counts from when its footprint is in the corridor, or when it is clearly turning.
     """
-    if item.label is Label.PEDESTRIAN or not velocity_2.any():
-        return velocity_2
-    s_1, _ = line.project(to_odom(np.asarray(item.box_7[None, :2], float), ego.odom_se3_base_link))
-    yaw = float(np.interp(s_1[0], line.s_n, line.yaw_n)) - yaw_of(ego.odom_se3_base_link)
-    along_2 = np.array([np.cos(yaw), np.sin(yaw)])
-    along = float(velocity_2 @ along_2)
-    return along * along_2 if along < -IN_LANE_COS * float(np.hypot(*velocity_2)) else velocity_2
+    is_vehicle_n = np.array([item.label is not Label.PEDESTRIAN for item in items])
+    s_n, _ = corridor.line.project(to_odom(boxes_n7[:, :2], corridor.ego.odom_se3_base_link))
+    directions_n2 = corridor.directions(s_n)
+    along_n = (velocities_n2 * directions_n2).sum(axis=1)
+    is_oncoming_n = is_vehicle_n & (along_n < -IN_LANE_COS * np.hypot(*velocities_n2.T))
+    return np.where(is_oncoming_n[:, None], along_n[:, None] * directions_n2, velocities_n2)
 
 
-def _centres(item: TrackedObject, velocity_2: Array, num_steps: int) -> list[Array]:
-    """Possible ways of the centre, each (T, 2) in base_link: the likely forecasts, or constant velocity; (1, 2) at rest."""
-    now_2 = np.asarray(item.box_7[:2], float)
-    if not velocity_2.any():
-        return [now_2[None]]
+def _ways(items: list[TrackedObject], boxes_n7: Array, velocities_n2: Array, num_steps: int) -> tuple[NDArray[np.int64], Array]:
+    """Possible ways of the centres of what moves: the likely forecasts, or constant velocity.
+
+    Returns:
+        Index of the object of each way (W,), rising, and the ways (W, T, 2) in base_link.
+    """
     times_t = FORECAST_STEP_S * np.arange(num_steps)
-    likely = [path for path in item.forecasts if path.probability >= 0.1 and not _is_constant_velocity(path, item)]
-    if not likely:
-        return [now_2 + times_t[:, None] * velocity_2]
-    return [_resampled(now_2, np.asarray(path.positions_t2, float), path.time_step_s, times_t) for path in likely]
+    owners, paths = [], []
+    for index, item in enumerate(items):
+        likely = [path for path in item.forecasts if path.probability >= 0.1 and not _is_constant_velocity(path, item)]
+        owners += [index] * len(likely)
+        paths += likely
+    steady_k = np.setdiff1d(np.arange(len(items)), owners)
+    ways_kt2 = boxes_n7[steady_k, None, :2] + times_t[:, None] * velocities_n2[steady_k, None]
+    if not paths:
+        return steady_k, ways_kt2
+    owner_m = np.array(owners)
+    owner_w = np.concatenate([steady_k, owner_m])
+    ways_wt2 = np.concatenate([ways_kt2, _resampled(boxes_n7[owner_m, :2], paths, times_t)])
+    order_w = np.argsort(owner_w, kind='stable')
+    return owner_w[order_w], ways_wt2[order_w]
 
 
 def _is_constant_velocity(path: Forecast, item: TrackedObject) -> bool:
     """Whether a forecast says no more than the velocity does."""
-    end_s = path.time_step_s * len(path.positions_t2)
-    straight_2 = item.box_7[:2] + end_s * item.velocity_2
-    return not len(path.positions_t2) or bool(np.hypot(*(path.positions_t2[-1] - straight_2)) < SAME_PLACE_M)
+    if not len(path.positions_t2):
+        return True
+    end_s, (x, y) = path.time_step_s * len(path.positions_t2), path.positions_t2[-1].tolist()
+    (x_now, y_now), (vx, vy) = item.box_7[:2].tolist(), item.velocity_2.tolist()
+    return math.hypot(x - x_now - end_s * vx, y - y_now - end_s * vy) < SAME_PLACE_M
 
 
-def _resampled(now_2: Array, positions_p2: Array, step_s: float, times_t: Array) -> Array:
-    """Positions at ``times_t``; the first given one is at ``step_s``; beyond the last it goes on at its last velocity."""
-    known_p2 = np.vstack([now_2, positions_p2])
-    times_p = step_s * np.arange(len(known_p2))
-    last_2 = (known_p2[-1] - known_p2[-2]) / step_s
-    beyond_t = np.maximum(times_t - times_p[-1], 0.0)
-    inside_t2 = np.column_stack([np.interp(times_t, times_p, column) for column in known_p2.T])
-    return np.asarray(inside_t2 + beyond_t[:, None] * last_2, float)
+def _resampled(now_m2: Array, paths: list[Forecast], times_t: Array) -> Array:
+    """(M, T, 2) positions at ``times_t``; the first given one is at its ``time_step_s``; beyond the last a path goes on at its
+    last velocity."""
+    result_mt2 = np.empty((len(paths), len(times_t), 2))
+    kinds = [(path.time_step_s, len(path.positions_t2)) for path in paths]
+    for step_s, num in set(kinds):
+        m = [index for index, kind in enumerate(kinds) if kind == (step_s, num)]
+        known_mp2 = np.concatenate([now_m2[m, None], np.array([paths[index].positions_t2 for index in m], float)], axis=1)
+        speeds_mp2 = np.diff(known_mp2, axis=1) / step_s
+        before_t = np.clip((times_t / step_s).astype(int), 0, num - 1)
+        result_mt2[m] = known_mp2[:, before_t] + (times_t - step_s * before_t)[:, None] * speeds_mp2[:, before_t]
+    return result_mt2
 
 
-def _corridor_span(
-    item: TrackedObject,
-    ways: list[Array],
-    ego: EgoOnLine,
-    line: ReferenceLine,
-    vehicle: Vehicle,
-    params: CorridorParams,
-) -> list[Array]:
-    """For each way (T, 2): nearest and farthest position of the footprint inside the corridor, NaN while outside."""
-    length, width, yaw = (float(value) for value in item.box_7[[3, 4, 6]])
-    rotation = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]])
-    outline_82 = (CORNERS_82 * (length, width)) @ rotation.T
-    spans = []
-    for centres_t2 in ways:
-        corners = to_odom((centres_t2[:, None] + outline_82).reshape(-1, 2), ego.odom_se3_base_link)
-        s, d = (values.reshape(-1, 8) for values in line.project(corners))
-        half = 0.5 * vehicle.width_m + params.margin_m
-        near_t = s.min(axis=1) < ego.s_m + vehicle.front_m + NEAR_M  # on its way back to the line it sweeps the gap as well
-        low_t = -half + np.where(near_t, min(ego.d_m, 0.0), 0.0)
-        high_t = half + np.where(near_t, max(ego.d_m, 0.0), 0.0)
-        spans.append(_clip(s, d, low_t[:, None], high_t[:, None]))
-    return spans
+@dataclass(frozen=True)
+class _Corridor:
+    """The vehicle's corridor along its line."""
+
+    ego: EgoOnLine
+    line: ReferenceLine
+    vehicle: Vehicle
+    params: CorridorParams
+
+    @property
+    def front_m(self) -> float:
+        """Position of the front bumper along the line."""
+        return self.ego.s_m + self.vehicle.front_m
+
+    @property
+    def half_m(self) -> float:
+        """Half of its width."""
+        return 0.5 * self.vehicle.width_m + self.params.margin_m
+
+    def directions(self, s_n: Array) -> Array:
+        """(N, 2) direction of the line in base_link's axes."""
+        yaw_n = np.interp(s_n, self.line.s_n, self.line.yaw_n) - yaw_of(self.ego.odom_se3_base_link)
+        return np.column_stack([np.cos(yaw_n), np.sin(yaw_n)])
+
+    def spans(self, centres_r2: Array, boxes_r7: Array) -> Array:
+        """(R, 2) nearest and farthest position along the line of footprints inside the corridor; NaN outside.
+
+        Args:
+            centres_r2: where the boxes are, in base_link.
+            boxes_r7: their size and heading.
+        """
+        centres_r2, spans_r2 = to_odom(centres_r2, self.ego.odom_se3_base_link), np.full((len(centres_r2), 2), np.nan)
+        reach_r = 0.5 * np.hypot(boxes_r7[:, 3], boxes_r7[:, 4])
+        near_q = np.flatnonzero(self._may_touch(centres_r2, reach_r))
+        if not len(near_q):
+            return spans_r2
+        outlines_q82 = _outlines(boxes_r7[near_q], yaw_of(self.ego.odom_se3_base_link))
+        s, d = self.line.project((centres_r2[near_q, None] + outlines_q82).reshape(-1, 2))
+        s_q8, d_q8 = s.reshape(-1, 8), d.reshape(-1, 8)
+        before_q = s_q8.min(axis=1) < self.front_m + NEAR_M  # on its way back to the line it sweeps the gap as well
+        low_q = -self.half_m + np.where(before_q, min(self.ego.d_m, 0.0), 0.0)
+        high_q = self.half_m + np.where(before_q, max(self.ego.d_m, 0.0), 0.0)
+        spans_r2[near_q] = _clip(s_q8, d_q8, low_q[:, None], high_q[:, None])
+        return spans_r2
+
+    def _may_touch(self, centres_r2: Array, reach_r: Array) -> NDArray[np.bool_]:
+        """Which discs come near the corridor, or to where it goes on straight beyond an end of the line."""
+        away_r = self.line.distance(centres_r2)
+        end_r = np.minimum(*(np.hypot(*(centres_r2 - end_2).T) for end_2 in self.line.xy_n2[[0, -1]]))
+        return (away_r < reach_r + self.half_m + abs(self.ego.d_m) + SLACK_M) | (end_r < away_r + 2.0 * reach_r)
+
+
+def _outlines(boxes_n7: Array, turn_rad: float) -> Array:
+    """(N, 8, 2) corners and middles of the sides around the centre, with the boxes turned."""
+    x_n8, y_n8 = boxes_n7[:, 3, None] * CORNERS_82[:, 0], boxes_n7[:, 4, None] * CORNERS_82[:, 1]
+    yaw_n1 = boxes_n7[:, 6, None] + turn_rad
+    cos_n1, sin_n1 = np.cos(yaw_n1), np.sin(yaw_n1)
+    return np.stack([x_n8 * cos_n1 - y_n8 * sin_n1, x_n8 * sin_n1 + y_n8 * cos_n1], axis=-1)
 
 
 def _clip(s_t8: Array, d_t8: Array, low_t1: Array, high_t1: Array) -> Array:
@@ -221,63 +280,61 @@ def _clip(s_t8: Array, d_t8: Array, low_t1: Array, high_t1: Array) -> Array:
     return np.where(np.isfinite(nearest)[:, None], np.column_stack([nearest, farthest]), np.nan)
 
 
-def _lead(
-    item: TrackedObject,
-    spans: list[Array],
-    velocity_2: Array,
-    ego: EgoOnLine,
-    line: ReferenceLine,
-    vehicle: Vehicle,
-    params: CorridorParams,
-) -> Lead | None:
-    """The strictest lead that the object makes, over all its ways."""
-    front = ego.s_m + vehicle.front_m
-    name = item.label.name.lower().replace('_', ' ')
-    along = _along(velocity_2, spans[0], ego, line)
-    now, is_sure = spans[0][0], item.missed == 0 and item.age >= params.min_age
-    if np.isfinite(now[0]):
-        if now[1] < front:
-            return None
-        kind = 'crossing ' if velocity_2.any() and along < 0.5 * float(np.hypot(*velocity_2)) else ''
-        gap = max(float(now[0]) - front, 0.0)
-        return Lead(gap, max(along, 0.0), params.keep_m, kind + name, certain=is_sure, is_new=item.age < params.min_age)
-    if item.label in NOT_FORESEEN:
-        return None
-    nearest = min((_conflict(span, ego, vehicle, params, max(along, 0.0)) for span in spans), default=np.inf)
-    if not np.isfinite(nearest):
-        return None
-    gap, certain = max(nearest - front, 0.0), is_sure and item.label is Label.PEDESTRIAN and _is_committed(spans)
-    return Lead(gap, max(along, 0.0), params.keep_m, f'crossing {name}', certain=certain, entering=item.track_id)
+def _lead_inside(item: TrackedObject, span_2: Array, velocity_2: Array, along_mps: float, corridor: _Corridor) -> Lead:
+    """The lead that an object makes whose footprint is in the corridor now."""
+    is_new, is_crossing = item.age < corridor.params.min_age, along_mps < 0.5 * math.hypot(*velocity_2.tolist())
+    gap, kind = max(float(span_2[0]) - corridor.front_m, 0.0), 'crossing ' if is_crossing else ''
+    certain = item.missed == 0 and not is_new
+    return Lead(gap, max(along_mps, 0.0), corridor.params.keep_m, kind + _name(item), certain=certain, is_new=is_new)
 
 
-def _is_committed(spans: list[Array]) -> bool:
-    """Whether each way (T, 2) leads into the corridor within COMMITTED_S."""
+def _leads_entering(
+    items: list[TrackedObject], boxes_n7: Array, velocities_n2: Array, corridor: _Corridor
+) -> list[Lead | None]:
+    """The strictest lead that each object outside makes, over all its ways."""
+    num_steps = len(corridor.ego.free_travel_t)
+    owner_w, ways_wt2 = _ways(items, boxes_n7, velocities_n2, num_steps)
+    spans_wt2 = corridor.spans(ways_wt2.reshape(-1, 2), np.repeat(boxes_n7[owner_w], num_steps, axis=0)).reshape(ways_wt2.shape)
+    first_n = np.searchsorted(owner_w, np.arange(len(items)))  # way of each object
+    is_inside_wt = np.isfinite(spans_wt2[..., 0])
+    entry_n = spans_wt2[first_n, is_inside_wt[first_n].argmax(axis=1), 0]  # NaN: nowhere
+    along_n = np.maximum(_along(velocities_n2, entry_n, corridor), 0.0)
+    nearest_n = np.minimum.reduceat(_conflicts(spans_wt2, along_n[owner_w], corridor), first_n)
     soon = int(COMMITTED_S / FORECAST_STEP_S) + 1
-    return all(bool(np.isfinite(span_t2[:soon, 0]).any()) for span_t2 in spans)
+    is_committed_n = np.logical_and.reduceat(is_inside_wt[:, :soon].any(axis=1), first_n)
+    keep_m, min_age = corridor.params.keep_m, corridor.params.min_age
+    return [
+        Lead(
+            max(nearest - corridor.front_m, 0.0),
+            along,
+            keep_m,
+            f'crossing {_name(item)}',
+            certain=item.missed == 0 and item.age >= min_age and item.label is Label.PEDESTRIAN and is_committed,
+            entering=item.track_id,
+        )
+        if math.isfinite(nearest)
+        else None
+        for item, nearest, along, is_committed in zip(items, nearest_n.tolist(), along_n.tolist(), is_committed_n.tolist())
+    ]
 
 
-def _along(velocity_2: Array, span_t2: Array, ego: EgoOnLine, line: ReferenceLine) -> float:
-    """Speed of the object along the path, where it is in the corridor first [m/s]."""
-    inside = np.flatnonzero(np.isfinite(span_t2[:, 0]))
-    if not len(inside) or not velocity_2.any():
-        return 0.0
-    yaw = float(np.interp(span_t2[inside[0], 0], line.s_n, line.yaw_n)) - yaw_of(ego.odom_se3_base_link)
-    return float(velocity_2 @ (np.cos(yaw), np.sin(yaw)))
+def _name(item: TrackedObject) -> str:
+    return item.label.name.lower().replace('_', ' ')
 
 
-def _conflict(span_t2: Array, ego: EgoOnLine, vehicle: Vehicle, params: CorridorParams, along_mps: float) -> float:
-    """Where an object that enters later stands in the way, as if it were there now [m]; infinite: nowhere."""
-    num = len(span_t2)
-    if num != len(ego.free_travel_t):
-        return float(np.inf)
-    times_t = FORECAST_STEP_S * np.arange(num)
-    front_t = _shifted(ego.free_travel_t, times_t + params.time_margin_s) + ego.s_m + vehicle.front_m
-    rear_t = _shifted(ego.free_travel_t, times_t - params.time_margin_s) + ego.s_m - vehicle.rear_overhang_m
-    meets_t: NDArray[np.bool_] = (span_t2[:, 0] <= front_t) & (span_t2[:, 1] >= rear_t)
-    meets_t &= span_t2[:, 1] > ego.s_m + vehicle.front_m
-    if not meets_t.any():
-        return float(np.inf)
-    return float(np.min(span_t2[meets_t, 0] - along_mps * times_t[meets_t]))
+def _along(velocities_n2: Array, s_n: Array, corridor: _Corridor) -> Array:
+    """(N,) speed of objects along the path at ``s_n`` [m/s]; 0 where that is NaN."""
+    return np.nan_to_num((velocities_n2 * corridor.directions(s_n)).sum(axis=1))
+
+
+def _conflicts(spans_wt2: Array, along_w: Array, corridor: _Corridor) -> Array:
+    """(W,) where who comes on a way stands in the way, as if it were there now [m]; infinite: nowhere."""
+    ego, vehicle, margin_s = corridor.ego, corridor.vehicle, corridor.params.time_margin_s
+    times_t = FORECAST_STEP_S * np.arange(spans_wt2.shape[1])
+    front_t = _shifted(ego.free_travel_t, times_t + margin_s) + ego.s_m + vehicle.front_m
+    rear_t = _shifted(ego.free_travel_t, times_t - margin_s) + ego.s_m - vehicle.rear_overhang_m
+    meets_wt = (spans_wt2[..., 0] <= front_t) & (spans_wt2[..., 1] >= rear_t) & (spans_wt2[..., 1] > corridor.front_m)
+    return np.where(meets_wt, spans_wt2[..., 0] - along_w[:, None] * times_t, np.inf).min(axis=1)
 
 
 def _shifted(travel_t: Array, times_t: Array) -> Array:

@@ -85,6 +85,11 @@ class ReferenceLine:
             delta_p2[:, 1] * cos - delta_p2[:, 0] * sin,
         )
 
+    def distance(self, xy_p2: Array) -> Array:
+        """(P,) distance of points (P, 2) to the nearest sample [m]."""
+        away_p, _ = self._tree.query(xy_p2)
+        return np.asarray(away_p, float)
+
     @cached_property
     def _tree(self) -> cKDTree:
         return cKDTree(self.xy_n2)

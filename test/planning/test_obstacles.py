@@ -134,3 +134,13 @@ def test_oncoming_car_that_seems_to_drift_stays_in_its_lane():
 def test_oncoming_car_that_turns_across_the_way_is_a_lead():
     (lead,) = leads(actor(30.0, 3.5, yaw=-2.5, vx=-5.0, vy=-3.7))
     assert lead.what == 'crossing car'
+
+
+def test_what_a_forecast_says_does_not_depend_on_its_time_step():
+    path = np.array([[20.0, 6.0 - 1.5 * t] for t in np.arange(0.0, 6.1, 0.1)])
+    gaps = set()
+    for every in (1, 5, 10):
+        forecasts = tuple(Forecast(0.5, 0.1 * step, path[step::step].astype(np.float32)) for step in (every, 2 * every))
+        (lead,) = leads(pedestrian(20.0, 6.0, vy=-1.0, forecasts=forecasts), speed=5.0)
+        gaps.add(round(lead.gap_m, 3))
+    assert len(gaps) == 1

@@ -52,3 +52,8 @@ def test_points_that_are_equal_or_not_finite_are_refused():
         smooth_line(np.zeros((3, 2)), np.full(3, 10.0))
     with pytest.raises(InputError, match='finite'):
         smooth_line(np.array([[0.0, 0.0], [np.nan, 1.0]]), np.full(2, 10.0))
+
+
+def test_distance_is_that_to_the_nearest_sample_also_beyond_the_end():
+    line = straight_line(np.zeros(2), 0.0, 10.0, 'end')
+    np.testing.assert_allclose(line.distance(np.array([[3.0, -4.0], [13.0, 4.0]])), [4.0, 5.0])
