@@ -271,7 +271,7 @@ class ControlNode(StackNode[ControlParams]):
 
     def _on_objects(self, message: Objects, receive_ns: int) -> None:
         self._scene = None  # likewise
-        self._scene = scene_from_msg(message)
+        self._scene = scene_from_msg(message, with_forecasts=False)
         self._scene_at_s = receive_ns / 1e9
 
     def _repeat_in_time(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion, Vector3
+from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion
 from nav_msgs.msg import Odometry, Path
 from numpy.typing import NDArray
 from std_msgs.msg import Header
@@ -19,7 +19,7 @@ from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.frame import CameraImages, EgoMotion, LidarPoints
 from moe_bev_ros.core.objects import Forecast, Label, Scene, TrackedObject
 from moe_bev_ros.core.plan import Plan
-from moe_bev_ros.core.se3 import Array, quaternion_xyzw_of, se3_from_quaternion, se3_from_xyz_rpy
+from moe_bev_ros.core.se3 import Array, quaternion_xyzw_of, se3_from_quaternion
 from moe_bev_ros.core.trace import Trace
 
 BASE_LINK = 'base_link'
@@ -174,29 +174,33 @@ def lidar_to_msg(
 def object_to_msg(item: TrackedObject) -> m.Object:
     """TrackedObject to Object."""
     x, y, z, length, width, height, yaw = item.box_7.tolist()
-    # Not through a matrix: a hundred objects a frame would take 30 ms.
-    upright = Quaternion(x=0.0, y=0.0, z=math.sin(yaw / 2), w=math.cos(yaw / 2))
-    return m.Object(
+    vx, vy = item.velocity_2.tolist()
+    message = m.Object(
         track_id=item.track_id,
         label=int(item.label),
         score=float(item.score),
-        pose=Pose(position=Point(x=x, y=y, z=z), orientation=upright),
-        size=Vector3(x=length, y=width, z=height),
-        velocity=Vector3(x=float(item.velocity_2[0]), y=float(item.velocity_2[1]), z=0.0),
         yaw_rate=float(item.yaw_rate_radps),
         covariance=np.asarray(item.covariance_44, np.float32).ravel(),
         age=item.age,
         missed=item.missed,
-        forecast=[
-            m.ForecastPath(
-                probability=float(path.probability),
-                time_step_s=float(path.time_step_s),
-                x=array.array('f', path.positions_t2[:, 0].tolist()),
-                y=array.array('f', path.positions_t2[:, 1].tolist()),
-            )
-            for path in item.forecasts
-        ],
+        forecast=[_forecast_to_msg(path) for path in item.forecasts],
     )
+    _put_upright(message.pose, x, y, z, yaw)
+    message.size.x, message.size.y, message.size.z = length, width, height
+    message.velocity.x, message.velocity.y = vx, vy
+    return message
+
+
+def _put_upright(pose: Pose, x: float, y: float, z: float, yaw: float) -> None:
+    """Fill in a pose; not through a matrix, and in place, since there are hundreds in a frame."""
+    position, orientation = pose.position, pose.orientation
+    position.x, position.y, position.z = x, y, z
+    orientation.z, orientation.w = math.sin(yaw / 2), math.cos(yaw / 2)
+
+
+def _forecast_to_msg(path: Forecast) -> m.ForecastPath:
+    x_t, y_t = path.positions_t2.T.tolist()
+    return m.ForecastPath(probability=float(path.probability), time_step_s=float(path.time_step_s), x=x_t, y=y_t)
 
 
 def _label(value: int) -> Label:
@@ -206,8 +210,11 @@ def _label(value: int) -> Label:
         raise InputError(f'object label {value} is none of Object.msg; wanted {[int(label) for label in Label]}') from err
 
 
-def object_from_msg(message: m.Object) -> TrackedObject:
+def object_from_msg(message: m.Object, *, with_forecasts: bool = True) -> TrackedObject:
     """Object to TrackedObject.
+
+    Args:
+        with_forecasts: False: leave them unread.
 
     Raises:
         InputError: a value is not finite or beyond LARGEST, the quaternion has norm 0, or the label is not known.
@@ -230,18 +237,27 @@ def object_from_msg(message: m.Object) -> TrackedObject:
         yaw_rate_radps=float(message.yaw_rate),
         age=int(message.age),
         missed=int(message.missed),
-        forecasts=tuple(_forecast_from_msg(what, path) for path in message.forecast),
+        forecasts=_forecasts_from_msg(what, message.forecast) if with_forecasts else (),
     )
 
 
-def _forecast_from_msg(what: str, message: m.ForecastPath) -> Forecast:
-    x, y = np.asarray(message.x, np.float32), np.asarray(message.y, np.float32)
-    if x.shape != y.shape:
-        raise InputError(f'{what}: a forecast has {len(x)} x and {len(y)} y')
-    positions_t2 = np.column_stack([x, y])
-    if not (message.time_step_s > 0.0 and (np.abs(positions_t2) <= LARGEST).all()):
-        raise InputError(f'{what}: a forecast must be finite, with a time step above 0, got {message.time_step_s}')
-    return Forecast(float(message.probability), float(message.time_step_s), positions_t2)
+def _forecasts_from_msg(what: str, messages: list[m.ForecastPath]) -> tuple[Forecast, ...]:
+    for message in messages:
+        if len(message.x) != len(message.y):
+            raise InputError(f'{what}: a forecast has {len(message.x)} x and {len(message.y)} y')
+    xy_q2 = np.empty((sum(len(message.x) for message in messages), 2), np.float32)
+    xy_q2[:, 0] = np.frombuffer(b''.join([message.x for message in messages]), np.float32)
+    xy_q2[:, 1] = np.frombuffer(b''.join([message.y for message in messages]), np.float32)
+    if not (np.abs(xy_q2) <= LARGEST).all():
+        raise InputError(f'{what}: a forecast must be finite and not beyond {LARGEST:g}')
+    forecasts, start = [], 0
+    for message in messages:
+        end = start + len(message.x)
+        if not message.time_step_s > 0.0:
+            raise InputError(f'{what}: a forecast wants a time step above 0, got {message.time_step_s}')
+        forecasts.append(Forecast(message.probability, message.time_step_s, xy_q2[start:end]))
+        start = end
+    return tuple(forecasts)
 
 
 def scene_to_msg(scene: Scene, engine: str, trace: Trace) -> m.Objects:
@@ -257,8 +273,11 @@ def scene_to_msg(scene: Scene, engine: str, trace: Trace) -> m.Objects:
     )
 
 
-def scene_from_msg(message: m.Objects) -> Scene:
+def scene_from_msg(message: m.Objects, *, with_forecasts: bool = True) -> Scene:
     """Objects to Scene.
+
+    Args:
+        with_forecasts: False: leave those of the objects unread.
 
     Raises:
         InputError: not in base_link, or an object that cannot be.
@@ -268,7 +287,7 @@ def scene_from_msg(message: m.Objects) -> Scene:
         raise InputError(f'objects in frame {frame_id!r}; wanted {BASE_LINK}')
     return Scene(
         stamp_ns=stamp.sec * 1_000_000_000 + stamp.nanosec,
-        objects=tuple(object_from_msg(item) for item in message.objects),
+        objects=tuple(object_from_msg(item, with_forecasts=with_forecasts) for item in message.objects),
         perception_valid=message.perception_valid,
         lidar_valid=message.lidar_valid,
         camera_valid=message.camera_valid,
@@ -284,16 +303,8 @@ def plan_to_msg(plan: Plan, trace: Trace) -> m.Trajectory:
         emergency=plan.emergency,
         reason=plan.reason,
         points=[
-            m.TrajectoryPoint(
-                time_from_start_s=float(t),
-                x=float(x),
-                y=float(y),
-                yaw=float(yaw),
-                speed=float(v),
-                acceleration=float(a),
-                curvature=float(k),
-            )
-            for t, x, y, yaw, v, a, k in plan.points_t7
+            m.TrajectoryPoint(time_from_start_s=t, x=x, y=y, yaw=yaw, speed=v, acceleration=a, curvature=k)
+            for t, x, y, yaw, v, a, k in plan.points_t7.tolist()
         ],
     )
 
@@ -324,8 +335,10 @@ def plan_from_msg(message: m.Trajectory) -> Plan:
 def path_to_msg(plan: Plan) -> Path:
     """The plan's positions as nav_msgs/Path."""
     path = Path(header=header(plan.stamp_ns, plan.frame_id))
-    for _, x, y, yaw, *_ in plan.points_t7:
-        path.poses.append(PoseStamped(header=path.header, pose=pose_to_msg(se3_from_xyz_rpy(x, y, 0.0, 0.0, 0.0, yaw))))
+    for _, x, y, yaw, *_ in plan.points_t7.tolist():
+        place = PoseStamped(header=path.header)
+        _put_upright(place.pose, x, y, 0.0, yaw)
+        path.poses.append(place)
     return path
 
 

@@ -9,6 +9,7 @@ from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.frame import CameraImages, LidarPoints
 from moe_bev_ros.core.objects import Forecast, Label, Scene, TrackedObject
 from moe_bev_ros.core.plan import Plan
+from moe_bev_ros.core.se3 import yaw_of
 from moe_bev_ros.core.trace import Trace
 from moe_bev_ros.nodes import convert
 
@@ -115,3 +116,41 @@ def test_an_odometry_of_another_frame_than_base_link_is_refused(child: str) -> N
 def test_an_unknown_label_is_refused() -> None:
     with pytest.raises(InputError, match='label 77'):
         convert.object_from_msg(m.Object(label=77))
+
+
+def object_with(*forecasts: m.ForecastPath) -> m.Object:
+    return m.Object(forecast=list(forecasts))
+
+
+def test_forecasts_of_different_lengths_are_kept_apart() -> None:
+    short, long = (
+        m.ForecastPath(time_step_s=0.5, x=[1.0], y=[2.0]),
+        m.ForecastPath(time_step_s=0.25, x=[3.0, 4.0], y=[5.0, 6.0]),
+    )
+    first, none, second = convert.object_from_msg(object_with(short, m.ForecastPath(time_step_s=1.0), long)).forecasts
+    np.testing.assert_array_equal(first.positions_t2, [[1.0, 2.0]])
+    assert none.positions_t2.shape == (0, 2)
+    np.testing.assert_array_equal(second.positions_t2, [[3.0, 5.0], [4.0, 6.0]])
+    assert (first.time_step_s, second.time_step_s) == (0.5, 0.25)
+
+
+@pytest.mark.parametrize(
+    ('forecast', 'fact'),
+    [
+        (m.ForecastPath(time_step_s=0.5, x=[1.0, 2.0], y=[1.0]), '2 x and 1 y'),
+        (m.ForecastPath(time_step_s=0.5, x=[float('nan')], y=[1.0]), 'finite'),
+        (m.ForecastPath(time_step_s=0.0, x=[1.0], y=[1.0]), 'time step'),
+    ],
+)
+def test_a_forecast_that_cannot_be_is_refused_where_it_is_read(forecast: m.ForecastPath, fact: str) -> None:
+    message = object_with(m.ForecastPath(time_step_s=0.5, x=[1.0], y=[1.0]), forecast)
+    with pytest.raises(InputError, match=fact):
+        convert.object_from_msg(message)
+    assert convert.object_from_msg(message, with_forecasts=False).forecasts == ()
+
+
+def test_a_path_has_the_headings_of_its_plan() -> None:
+    points_t7 = np.zeros((3, 7))
+    points_t7[:, 3] = (-3.0, 0.0, 2.0)
+    for place, yaw in zip(convert.path_to_msg(Plan(STAMP_NS, 'map', points_t7)).poses, points_t7[:, 3]):
+        assert yaw_of(convert.pose_from_msg(place.pose)) == pytest.approx(yaw)
