@@ -11,11 +11,12 @@ which the last one was repeated.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from moe_bev_ros.control.limits import Limits, Motion, curve_speed_mps, limited, limited_steering
+from moe_bev_ros.control.limits import Limits, Motion, clipped, curve_speed_mps, limited, limited_steering
 from moe_bev_ros.control.pedal_map import Pedals
 from moe_bev_ros.control.pure_pursuit import PathFit, arc_lengths, fit, steering_angle_rad
 from moe_bev_ros.control.speed_control import SpeedGains, SpeedState, speed_control
@@ -66,6 +67,17 @@ class Memory:
     holding: bool = True
 
 
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """Where the vehicle is beside a plan at one moment."""
+
+    plan: Plan
+    ego: EgoMotion
+    now_s: float
+    pose_3: Array
+    place: PathFit
+
+
 class Controller:
     """Turns plan and motion into pedals and steering."""
 
@@ -75,6 +87,7 @@ class Controller:
         self.settings = settings
         self._before = Memory()
         self._latest = Memory()
+        self._placed: _Placed | None = None
 
     def reset(self) -> None:
         """Forget; the vehicle counts as held."""
@@ -88,12 +101,11 @@ class Controller:
             now_s: ROS time [s].
         """
         before, dt_s = self._begin(now_s)
-        pose_3 = predicted_pose(ego, now_s)
         time_s = max(now_s - plan.stamp_ns / 1e9, 0.0)
         holding = self._holds(plan, time_s, ego.speed_mps, before.holding)
         if holding:
             return self._hold(before, now_s, plan.reason or 'standing')
-        place = fit(plan.points_t7[:, 1:4], pose_3)
+        pose_3, place = self.place(plan, ego, now_s)
         target_mps = self._target_speed(plan, time_s, place)
         wanted_mps2, speed = speed_control(
             self.settings.gains,
@@ -129,12 +141,20 @@ class Controller:
             return self._hold(before, now_s, '')
         steering = before.motion.steering_angle_rad
         if ego and path:
-            pose_3 = predicted_pose(ego, now_s)
-            wanted = self._steering(path, fit(path.points_t7[:, 1:4], pose_3), pose_3, speed_mps)
+            pose_3, place = self.place(path, ego, now_s)
+            wanted = self._steering(path, place, pose_3, speed_mps)
             steering = limited_steering(wanted, before.motion, speed_mps, dt_s, self.settings.limits, self.vehicle)
         self._latest = Memory(now_s, Motion(-deceleration_mps2, steering), SpeedState(), holding=ego is None)
         pressed = 1.0 if emergency else self.pedals.positions(-deceleration_mps2, speed_mps)[1]
         return Command(0.0, pressed, steering, -deceleration_mps2, 0.0)
+
+    def place(self, plan: Plan, ego: EgoMotion, now_s: float) -> tuple[Array, PathFit]:
+        """Pose x, y, yaw (3,) of base_link at ``now_s``, and where it is beside the plan; not computed twice in a row."""
+        placed = self._placed
+        if placed is None or placed.plan is not plan or placed.ego is not ego or placed.now_s != now_s:
+            pose_3 = predicted_pose(ego, now_s)
+            placed = self._placed = _Placed(plan, ego, now_s, pose_3, fit(plan.points_t7[:, 1:4], pose_3))
+        return placed.pose_3, placed.place
 
     @property
     def steering_angle_rad(self) -> float:
@@ -145,7 +165,7 @@ class Controller:
         if now_s != self._latest.now_s:
             self._before = self._latest
         last_s = self._before.now_s
-        return self._before, FIRST_STEP_S if last_s is None else float(np.clip(now_s - last_s, 0.0, LONGEST_STEP_S))
+        return self._before, FIRST_STEP_S if last_s is None else clipped(now_s - last_s, 0.0, LONGEST_STEP_S)
 
     def _holds(self, plan: Plan, time_s: float, speed_mps: float, was_holding: bool) -> bool:
         if abs(speed_mps) >= STANDSTILL_MPS:
@@ -168,16 +188,16 @@ class Controller:
         lengths_t = arc_lengths(plan.points_t7[:, 1:4])
         behind_m = float(np.interp(time_s, plan.points_t7[:, 0], lengths_t)) - place.along_m
         most = settings.max_station_correction_mps
-        corrected_mps = speed_mps + float(np.clip(settings.station_gain * behind_m, -most, most))
-        return float(np.clip(corrected_mps, 0.0, curve_speed_mps(value_at(plan, 6, time_s), settings.limits)))
+        corrected_mps = speed_mps + clipped(settings.station_gain * behind_m, -most, most)
+        return clipped(corrected_mps, 0.0, curve_speed_mps(value_at(plan, 6, time_s), settings.limits))
 
     def _predicted_speed(self, ego: EgoMotion, before: Memory, now_s: float) -> float:
-        age_s = float(np.clip(now_s - ego.stamp_ns / 1e9 - self.settings.preview_s, 0.0, LONGEST_STEP_S))
+        age_s = clipped(now_s - ego.stamp_ns / 1e9 - self.settings.preview_s, 0.0, LONGEST_STEP_S)
         return max(0.0, ego.speed_mps + before.motion.acceleration_mps2 * age_s)
 
     def _steering(self, plan: Plan, place: PathFit, pose_3: Array, speed_mps: float) -> float:
         settings = self.settings
-        lookahead_m = float(np.clip(settings.lookahead_time_s * speed_mps, settings.min_lookahead_m, settings.max_lookahead_m))
+        lookahead_m = clipped(settings.lookahead_time_s * speed_mps, settings.min_lookahead_m, settings.max_lookahead_m)
         wheelbase_m = self.vehicle.wheelbase_m
         return steering_angle_rad(
             plan.points_t7[:, 1:4], pose_3, place.along_m, lookahead_m=lookahead_m, wheelbase_m=wheelbase_m
@@ -191,8 +211,8 @@ def value_at(plan: Plan, column: int, time_s: float) -> float:
 
 def predicted_pose(ego: EgoMotion, now_s: float) -> Array:
     """(3,) x, y, yaw of base_link at ``now_s``, with speed and yaw rate of the last odometry going on."""
-    pose, dt_s = ego.odom_se3_base_link, float(np.clip(now_s - ego.stamp_ns / 1e9, 0.0, LONGEST_PREDICTION_S))
+    pose, dt_s = ego.odom_se3_base_link, clipped(now_s - ego.stamp_ns / 1e9, 0.0, LONGEST_PREDICTION_S)
     yaw = yaw_of(pose)
     mean_yaw, distance_m = yaw + 0.5 * ego.yaw_rate_radps * dt_s, ego.speed_mps * dt_s
-    x, y = pose[0, 3] + distance_m * np.cos(mean_yaw), pose[1, 3] + distance_m * np.sin(mean_yaw)
+    x, y = pose[0, 3] + distance_m * math.cos(mean_yaw), pose[1, 3] + distance_m * math.sin(mean_yaw)
     return np.array([x, y, yaw + ego.yaw_rate_radps * dt_s])

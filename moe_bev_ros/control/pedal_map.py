@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from moe_bev_ros.control.limits import clipped
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.se3 import Array
 
@@ -48,8 +49,8 @@ class PedalMap:
         return float(self._column(speed_mps)[0])
 
     def _column(self, speed_mps: float) -> Array:
-        speeds_v, speed_mps = self.speeds_v, float(np.clip(abs(speed_mps), self.speeds_v[0], self.speeds_v[-1]))
-        right = int(np.clip(np.searchsorted(speeds_v, speed_mps), 1, len(speeds_v) - 1))
+        speeds_v, speed_mps = self.speeds_v, clipped(abs(speed_mps), float(self.speeds_v[0]), float(self.speeds_v[-1]))
+        right = min(max(int(speeds_v.searchsorted(speed_mps)), 1), len(speeds_v) - 1)
         share = (speed_mps - speeds_v[right - 1]) / (speeds_v[right] - speeds_v[right - 1])
         return (1.0 - share) * self.accelerations_pv[:, right - 1] + share * self.accelerations_pv[:, right]
 

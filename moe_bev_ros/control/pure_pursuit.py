@@ -6,10 +6,12 @@ with a coarse or jumping path, and has one thing to tune: the distance of the po
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from moe_bev_ros.control.limits import clipped
 from moe_bev_ros.core.se3 import Array, wrap_angle
 
 
@@ -30,36 +32,44 @@ class PathFit:
 
 def arc_lengths(path_n3: Array) -> Array:
     """(N,) distance along the path x, y, yaw [m, m, rad] from its first point [m]."""
-    return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path_n3[:, :2], axis=0).T))])
+    steps_n2, lengths_n = path_n3[1:, :2] - path_n3[:-1, :2], np.zeros(len(path_n3))
+    np.cumsum(np.hypot(steps_n2[:, 0], steps_n2[:, 1]), out=lengths_n[1:])
+    return lengths_n
 
 
 def point_at(path_n3: Array, along_m: float) -> Array:
     """(3,) x, y, yaw at an arc length; beyond both ends the path goes on straight along its yaw there."""
-    lengths_n = arc_lengths(path_n3)
-    inside_m = float(np.clip(along_m, 0.0, lengths_n[-1]))
-    yaws_n = np.unwrap(path_n3[:, 2])
-    x, y, yaw = (float(np.interp(inside_m, lengths_n, column)) for column in (path_n3[:, 0], path_n3[:, 1], yaws_n))
-    beyond_m = along_m - inside_m
-    return np.array([x + beyond_m * np.cos(yaw), y + beyond_m * np.sin(yaw), yaw])
+    return np.array(_point_at(path_n3, arc_lengths(path_n3), along_m))
+
+
+def _point_at(path_n3: Array, lengths_n: Array, along_m: float) -> tuple[float, float, float]:
+    inside_m = clipped(along_m, 0.0, float(lengths_n[-1]))
+    after = min(max(int(lengths_n.searchsorted(inside_m, 'right')), 1), len(lengths_n) - 1)
+    (x0, y0, yaw0), (x1, y1, yaw1) = path_n3[after - 1 : after + 1].tolist()
+    start_m, end_m = lengths_n[after - 1 : after + 1].tolist()
+    share = (inside_m - start_m) / (end_m - start_m) if end_m > start_m else 1.0
+    yaw, beyond_m = yaw0 + share * wrap_angle(yaw1 - yaw0), along_m - inside_m
+    return x0 + share * (x1 - x0) + beyond_m * math.cos(yaw), y0 + share * (y1 - y0) + beyond_m * math.sin(yaw), yaw
 
 
 def fit(path_n3: Array, pose_3: Array) -> PathFit:
     """Project a pose x, y, yaw onto the path; both in the same frame [m, m, rad]."""
     lengths_n = arc_lengths(path_n3)
-    starts_n2, steps_n2 = path_n3[:-1, :2], np.diff(path_n3[:, :2], axis=0)
-    squares_n = np.maximum(np.sum(steps_n2**2, axis=1), 1e-12)
-    shares_n = np.clip(np.sum((pose_3[:2] - starts_n2) * steps_n2, axis=1) / squares_n, 0.0, 1.0)
-    feet_n2 = starts_n2 + shares_n[:, None] * steps_n2
-    best = int(np.argmin(np.sum((feet_n2 - pose_3[:2]) ** 2, axis=1)))
-    along_m = float(lengths_n[best] + shares_n[best] * np.sqrt(squares_n[best]))
-    foot_3 = point_at(path_n3, along_m)
-    dx, dy = pose_3[:2] - foot_3[:2]
-    forward_m = float(np.cos(foot_3[2]) * dx + np.sin(foot_3[2]) * dy)
+    x_n, y_n, (x, y, yaw) = path_n3[:-1, 0], path_n3[:-1, 1], pose_3.tolist()
+    dx_n, dy_n = path_n3[1:, 0] - x_n, path_n3[1:, 1] - y_n
+    squares_n = np.maximum(dx_n * dx_n + dy_n * dy_n, 1e-12)
+    shares_n = np.minimum(np.maximum(((x - x_n) * dx_n + (y - y_n) * dy_n) / squares_n, 0.0), 1.0)
+    away_x_n, away_y_n = x_n + shares_n * dx_n - x, y_n + shares_n * dy_n - y
+    best = int((away_x_n * away_x_n + away_y_n * away_y_n).argmin())
+    along_m = float(lengths_n[best] + shares_n[best] * math.sqrt(squares_n[best]))
+    foot_x, foot_y, foot_yaw = _point_at(path_n3, lengths_n, along_m)
+    cos, sin, dx, dy = math.cos(foot_yaw), math.sin(foot_yaw), x - foot_x, y - foot_y
+    forward_m = cos * dx + sin * dy
     before_start, after_end = along_m <= 0.0 and forward_m < 0.0, along_m >= lengths_n[-1] and forward_m > 0.0
     return PathFit(
         along_m=along_m + forward_m if before_start or after_end else along_m,
-        lateral_m=float(-np.sin(foot_3[2]) * dx + np.cos(foot_3[2]) * dy),
-        yaw_error_rad=wrap_angle(float(pose_3[2] - foot_3[2])),
+        lateral_m=cos * dy - sin * dx,
+        yaw_error_rad=wrap_angle(yaw - foot_yaw),
     )
 
 
@@ -73,8 +83,8 @@ def steering_angle_rad(path_n3: Array, pose_3: Array, along_m: float, *, lookahe
         lookahead_m: arc length from the foot point to the point that is pursued.
         wheelbase_m: distance between the axles.
     """
-    target_3 = point_at(path_n3, along_m + lookahead_m)
-    dx, dy = target_3[:2] - pose_3[:2]
-    distance_m = max(float(np.hypot(dx, dy)), 1e-3)
-    bearing_rad = wrap_angle(float(np.arctan2(dy, dx) - pose_3[2]))
-    return float(np.arctan2(2.0 * wheelbase_m * np.sin(bearing_rad), distance_m))
+    target_x, target_y, _ = _point_at(path_n3, arc_lengths(path_n3), along_m + lookahead_m)
+    x, y, yaw = pose_3.tolist()
+    dx, dy = target_x - x, target_y - y
+    bearing_rad = wrap_angle(math.atan2(dy, dx) - yaw)
+    return math.atan2(2.0 * wheelbase_m * math.sin(bearing_rad), max(math.hypot(dx, dy), 1e-3))

@@ -8,14 +8,14 @@ until the vehicle stands. Only standstill ends it: a jump of time changes nothin
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from moe_bev_ros.control.controller import STANDSTILL_MPS, Controller, predicted_pose, value_at
+from moe_bev_ros.control.controller import STANDSTILL_MPS, Controller, value_at
 from moe_bev_ros.control.emergency_braking import BrakingSettings, emergency_reason
-from moe_bev_ros.control.pure_pursuit import fit
 from moe_bev_ros.core.command import Command
 from moe_bev_ros.core.frame import EgoMotion
 from moe_bev_ros.core.objects import Scene
@@ -89,6 +89,30 @@ class Situation:
         return self.now_s - self.scene.stamp_ns / 1e9 if self.scene else float('inf')
 
 
+@dataclass(frozen=True)
+class _Findings:
+    """What speaks against following the plan.
+
+    Attributes:
+        fit: of the plan to where the vehicle is; None: they cannot be compared.
+    """
+
+    ego: str
+    plan: str
+    fit: tuple[str, ...] | None
+    others: tuple[str, ...]
+
+    @property
+    def doubts(self) -> list[str]:
+        """All of them; how an unusable plan fits is not asked."""
+        return [doubt for doubt in (self.ego, self.plan, *(() if self.plan else self.fit or ()), *self.others) if doubt]
+
+    @property
+    def is_path(self) -> bool:
+        """Whether the plan can still be steered along; its age does not matter for that."""
+        return self.fit == ()
+
+
 class SafetyEnvelope:
     """Owns the controller, and is the only one to ask it."""
 
@@ -119,12 +143,13 @@ class SafetyEnvelope:
     def command(self, situation: Situation) -> Command:
         """The command for this moment; ``reason`` says why it brakes."""
         settings, now_s = self.settings, situation.now_s
-        doubts = self.doubts(situation)
+        findings = self._findings(situation)
+        doubts = findings.doubts
         self.is_unsure = bool(doubts)
         if not situation.engaged:
             doubts = [NOT_ENGAGED, *doubts]
-        ego = None if self._ego_doubt(situation) else situation.ego
-        path = self._path(situation.plan, ego, now_s)
+        ego = None if findings.ego else situation.ego
+        path = situation.plan if findings.is_path else None
         self._update_emergency(situation, ego)
         self.doubt = self._emergency or '; '.join(doubts)
         if self._emergency:
@@ -139,26 +164,21 @@ class SafetyEnvelope:
 
     def doubts(self, situation: Situation) -> list[str]:
         """What speaks against following the plan, besides not being engaged and emergencies."""
-        return list(self._doubts(situation))
+        return self._findings(situation).doubts
 
-    def _doubts(self, situation: Situation) -> Iterator[str]:
-        plan, ego = situation.plan, situation.ego
-        ego_doubt = self._ego_doubt(situation)
-        if ego_doubt:
-            yield ego_doubt
-        plan_doubt = self._plan_doubt(situation)
-        if plan_doubt:
-            yield plan_doubt
-        elif plan and ego and not ego_doubt:
-            yield from self._fit_doubts(plan, ego, situation.now_s)
-        yield from self._scene_doubts(situation)
-        yield from self._sight_doubts(situation)
+    def _findings(self, situation: Situation) -> _Findings:
+        plan, ego, ego_doubt = situation.plan, situation.ego, self._ego_doubt(situation)
+        fit = None
+        if plan and ego and not ego_doubt and len(plan.points_t7):
+            fit = tuple(self._fit_doubts(plan, ego, situation.now_s))
+        others = (*self._scene_doubts(situation), *self._sight_doubts(situation))
+        return _Findings(ego_doubt, self._plan_doubt(situation), fit, others)
 
     def _ego_doubt(self, situation: Situation) -> str:
         ego, settings = situation.ego, self.settings
         if ego is None:
             return 'no odometry'
-        if not np.isfinite([ego.speed_mps, ego.yaw_rate_radps, *ego.odom_se3_base_link.ravel()]).all():
+        if not (math.isfinite(ego.speed_mps + ego.yaw_rate_radps) and np.isfinite(ego.odom_se3_base_link).all()):
             return 'odometry is not finite'
         silence_s, timeout_s = situation.ego_silence_s, settings.odometry_timeout_s
         return _age_doubt('odometry', situation.ego_age_s, silence_s, timeout_s, settings.future_tolerance_s)
@@ -173,7 +193,7 @@ class SafetyEnvelope:
         doubt = _age_doubt('plan', age_s, silence_s, settings.plan_timeout_s, settings.future_tolerance_s)
         if doubt:
             return doubt
-        if np.any(np.diff(plan.points_t7[:, 0]) <= 0.0):
+        if (plan.points_t7[1:, 0] <= plan.points_t7[:-1, 0]).any():
             return 'the times of the plan do not rise'
         if plan.points_t7[:, 4].min() < -STANDSTILL_MPS:
             return 'the plan drives backwards, which is not supported'
@@ -185,7 +205,7 @@ class SafetyEnvelope:
         if plan.frame_id != ego.frame_id:
             yield f'the plan is in frame {plan.frame_id}, the odometry in {ego.frame_id}'
             return
-        place = fit(plan.points_t7[:, 1:4], predicted_pose(ego, now_s))
+        _, place = self.controller.place(plan, ego, now_s)
         if abs(place.lateral_m) > self.settings.max_lateral_error_m:
             yield f'{abs(place.lateral_m):.1f} m beside the plan'
         if abs(place.yaw_error_rad) > self.settings.max_yaw_error_rad:
@@ -228,13 +248,8 @@ class SafetyEnvelope:
         scene_age_s = max(situation.scene_age_s, situation.scene_silence_s, 0.0)
         if scene_age_s > self.settings.objects_timeout_s:
             return ''
-        curvature = float(np.tan(self.controller.steering_angle_rad)) / vehicle.wheelbase_m
+        curvature = math.tan(self.controller.steering_angle_rad) / vehicle.wheelbase_m
         return emergency_reason(scene, scene_age_s, ego.speed_mps, curvature, vehicle, self.settings.braking)
-
-    def _path(self, plan: Plan | None, ego: EgoMotion | None, now_s: float) -> Plan | None:
-        """The plan, where it can still be steered along; its age does not matter for that."""
-        usable = plan and ego and len(plan.points_t7) and not any(self._fit_doubts(plan, ego, now_s))
-        return plan if usable else None
 
 
 def _age_doubt(what: str, stamp_age_s: float, silence_s: float, timeout_s: float, future_tolerance_s: float) -> str:

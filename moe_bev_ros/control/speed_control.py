@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
+from moe_bev_ros.control.limits import clipped
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def speed_control(
     Anti-windup: while the output sits at a limit, the integral does not grow further into it.
     """
     growth = gains.integral * error_mps * dt_s
-    integral = float(np.clip(state.integral_mps2 + growth, -gains.max_integral_mps2, gains.max_integral_mps2))
+    integral = clipped(state.integral_mps2 + growth, -gains.max_integral_mps2, gains.max_integral_mps2)
     rate = (error_mps - state.error_mps) / dt_s if state.error_mps is not None and dt_s > 0.0 else 0.0
     others = feed_forward_mps2 + gains.proportional * error_mps + gains.derivative * rate
     low, high = limits_mps2
@@ -54,4 +54,4 @@ def speed_control(
     if (wanted > high and growth > 0.0) or (wanted < low and growth < 0.0):
         integral = state.integral_mps2
         wanted = others + integral
-    return float(np.clip(wanted, low, high)), SpeedState(integral, error_mps)
+    return clipped(wanted, low, high), SpeedState(integral, error_mps)

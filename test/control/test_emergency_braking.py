@@ -68,3 +68,13 @@ def test_ghosts_and_creeping_are_no_emergency():
 def test_old_objects_are_closer_than_they_look():
     needed = braking_distance_m(10.0, 0.0, SETTINGS) + VEHICLE.front_m + 2.25
     assert reason(car(needed + 1.5), age=0.2) != ''
+
+
+@pytest.mark.parametrize('curvature', [0.0, 0.05, -0.1])
+def test_whatever_reaches_into_the_swept_path_has_a_gap(curvature):
+    half_m, along_m = VEHICLE.width_m / 2.0, 12.0
+    bearing = along_m * curvature
+    foot = (np.sin(bearing) / curvature, (1.0 - np.cos(bearing)) / curvature) if curvature else (along_m, 0.0)
+    for side_m in (half_m + 0.95, -half_m - 0.95):  # its side lies 0.05 m beside the vehicle's, within the margin
+        x, y = foot[0] - side_m * np.sin(bearing), foot[1] + side_m * np.cos(bearing)
+        assert np.isfinite(gap_ahead_m(car(x, y, yaw=bearing), VEHICLE, curvature, 0.1))

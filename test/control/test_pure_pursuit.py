@@ -51,3 +51,8 @@ def test_the_scene_turns_and_the_wheel_stays(x, y, yaw):
     moved = np.column_stack([path[:, :2] @ turn.T + (x, y), path[:, 2] + yaw])
     moved_pose = np.array([*(turn @ pose[:2] + (x, y)), pose[2] + yaw])
     assert steer(moved, moved_pose) == pytest.approx(steer(path, pose), abs=1e-6)
+
+
+def test_the_heading_between_two_points_turns_the_short_way_across_pi():
+    path = np.array([[0.0, 0.0, 3.1], [-5.0, 0.0, -3.1], [-10.0, 0.0, -3.1]])
+    assert abs(fit(path, np.array([-2.5, 0.0, np.pi])).yaw_error_rad) < 1e-6
