@@ -2,8 +2,7 @@
 
 Left to itself OpenVINO computes in bfloat16 where the processor can, so the precision is always named. Quantised layers are
 found by their quantise and dequantise nodes, whatever the precision of the others is. Maps go from one sub-engine to the next
-with their channels innermost, as its convolutions keep them: turning one of 64 channels over at each border takes it as long
-as a convolution in INT8.
+with their channels innermost (`openvino_layout`).
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from moe_bev_ros.engine.session import Arrays, empty_outputs
 
 sys.modules.setdefault('openvino_telemetry', None)  # type: ignore[arg-type]  # its import would report home over the network
 import openvino  # noqa: E402
-from openvino import opset13 as operations  # noqa: E402
+
+from moe_bev_ros.engine.openvino_layout import INNER_MAPS, names_of, with_inner_rows  # noqa: E402
 
 HINTS = {'float32': 'f32', 'int8': 'f32', 'bfloat16': 'bf16'}
 # OpenVINO would take the coordinates in these graphs for numbers like others: bfloat16 moves what is 50 m away by 0.25 m.
 EXACT_PARTS = ('memory_read', 'router', 'memory_write')
-INNER_MAPS = {'camera_map', 'lidar_map', 'lidar_fine', 'now', 'fine', 'merged', 'prior'}  # (1, C, H, W), as (1, H W, C)
 
 
 class Layer(NamedTuple):
@@ -55,7 +54,8 @@ class OpenVinoSession:
         self.compiled = compiled
         self._request = compiled.create_infer_request()
         ports = {name: port for port in compiled.inputs for name in port.names}  # a port may have more names than one
-        self._inputs = [(tensor.name, ports[tensor.name]) for tensor in part.inputs if tensor.name in ports]
+        entries = {tensor.name: [ports[name] for name in names_of(tensor.name) if name in ports] for tensor in part.inputs}
+        self._inputs = {name: entry for name, entry in entries.items() if entry}
         self._given: dict[str, NDArray[Any]] = {}
         self._copies: dict[str, NDArray[Any]] = {}
         self._outputs: dict[str, NDArray[Any]] = {}
@@ -65,9 +65,9 @@ class OpenVinoSession:
 
     def run(self, inputs: Arrays) -> Arrays:
         """See `Session`."""
-        for name, port in self._inputs:
+        for name in self._inputs:
             if inputs[name] is not self._given.get(name):
-                self._take(name, inputs[name], port)
+                self._take(name, inputs[name])
             if name in self._copies:
                 np.copyto(self._copies[name], _as_rows(inputs[name], name))
         self._request.infer()
@@ -80,14 +80,15 @@ class OpenVinoSession:
             Layer(layer.node_name, layer.node_type, layer.exec_type.rpartition('_')[2].lower(), _ms(layer)) for layer in layers
         )
 
-    def _take(self, name: str, array: NDArray[Any], port: openvino.ConstOutput) -> None:
+    def _take(self, name: str, array: NDArray[Any]) -> None:
         """Read this input from its place from now on; what lies there in another order is copied in every run."""
         self._given[name] = array
         rows = _as_rows(array, name)
         self._copies.pop(name, None)
         if not rows.flags.c_contiguous:
             rows = self._copies[name] = np.empty_like(rows, order='C')
-        self._bind(port, rows.reshape(port.shape))
+        for port in self._inputs[name]:
+            self._bind(port, rows.reshape(port.shape))
 
     def _bind(self, port: openvino.ConstOutput, array: NDArray[Any]) -> None:
         self._request.set_tensor(port, openvino.Tensor(array, shared_memory=True))
@@ -145,49 +146,17 @@ class OpenVino:
         return 'bf16' if computes_bfloat16() else 'f32'
 
 
-def with_inner_rows(model: openvino.Model) -> openvino.Model:
-    """The same sub-engine, which takes and gives its INNER_MAPS (1, C, H, W) as rows (1, H W, C).
-
-    Rows, and not (1, H, W, C): OpenVINO would move a plain transposition in among quantised layers, and turn the map over then.
-    """
-    parameters = [_taking_rows(port) for port in model.inputs]
-    results = [_giving_rows(port) for port in model.outputs]
-    return openvino.Model(results, parameters, model.get_friendly_name())
-
-
-def _taking_rows(port: openvino.Output) -> openvino.Node:
-    if not port.names & INNER_MAPS:
-        return port.get_node()
-    _, channels, height, width = port.get_shape()
-    rows = operations.parameter([1, height * width, channels], np.float32)
-    rows.output(0).set_names(port.names)
-    turned = operations.transpose(operations.reshape(rows, [1, height, width, channels], special_zero=False), [0, 3, 1, 2])
-    for reader in port.get_target_inputs():
-        reader.replace_source_output(turned.output(0))
-    return rows
-
-
-def _giving_rows(port: openvino.Output) -> openvino.Node:
-    source = port.get_node().input_value(0)
-    if not port.names & INNER_MAPS:
-        return operations.result(source)
-    _, channels, height, width = port.get_shape()
-    return operations.result(
-        operations.reshape(operations.transpose(source, [0, 2, 3, 1]), [1, height * width, channels], special_zero=False)
-    )
-
-
 def _as_rows(array: NDArray[Any], name: str) -> NDArray[Any]:
-    """(1, H, W, C) of an inner map; others as they are."""
+    """(N, H, W, C) of an inner map; others as they are."""
     return array.transpose(0, 2, 3, 1) if name in INNER_MAPS else array
 
 
 def _as_map(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """(1, C, H, W) of rows; others as they are."""
+    """(N, C, H, W) of rows; others as they are."""
     if array.shape == shape:
         return array
-    _, channels, height, width = shape
-    return array.reshape(1, height, width, channels).transpose(0, 3, 1, 2)
+    number, channels, height, width = shape
+    return array.reshape(number, height, width, channels).transpose(0, 3, 1, 2)
 
 
 def _ms(layer: openvino.ProfilingInfo) -> float:
