@@ -22,6 +22,8 @@ _INDEX_OF_LABEL[[int(label) for label in LABELS]] = np.arange(len(LABELS))
 # An engine errs alike from frame to frame: however sure it is of one, measurements are not better than these deviations.
 LEAST_POSITION_M = 0.1
 LEAST_VELOCITY_MPS = 0.1
+DOUBT = 0.5
+PEDESTRIAN = LABELS.index(Label.PEDESTRIAN)
 _LEAST_4 = np.array([LEAST_POSITION_M, LEAST_POSITION_M, LEAST_VELOCITY_MPS, LEAST_VELOCITY_MPS])
 
 
@@ -33,6 +35,7 @@ class Measurements:
         index_n: of the detection.
         box_n7: x, y, z, length, width, height [m], yaw [rad].
         label_n: indices into LABELS.
+        votes_nl: how much it speaks for each of LABELS; from the detection, its score for its label.
         tells_velocity_n: whose velocity over ground, with its covariance, is a measurement.
         velocity_n2: [m/s]; 0 where not measured.
         noise_n44: covariance of x, y, vx, vy [m, m/s]; 0 where not measured.
@@ -42,6 +45,7 @@ class Measurements:
     box_n7: Array
     label_n: Ints
     score_n: NDArray[np.float32]
+    votes_nl: Array
     tells_velocity_n: NDArray[np.bool_]
     velocity_n2: Array
     noise_n44: Array
@@ -64,9 +68,17 @@ class Measurements:
         return self.box_n7[:, [0, 1, 3, 4, 6]]
 
     def mean_velocity(self, velocity_n2: Array, covariance_n22: Array) -> Array:
-        """(N, 2) mean of the measured velocities and others, weighed by their covariances."""
-        gain_n22 = covariance_n22 @ np.linalg.inv(covariance_n22 + self.noise_n44[:, 2:, 2:])
-        return np.asarray(velocity_n2 + np.einsum('nij,nj->ni', gain_n22, self.velocity_n2 - velocity_n2))
+        """(N, 2) mean of the measured velocities and others, weighed by their covariances.
+
+        Where they differ, DOUBT of the difference is added to the deviation of a pedestrian's measured one: of somebody who
+        stood and sets off a network goes on to say for most of a second that he stands.
+        """
+        offset_n2 = self.velocity_n2 - velocity_n2
+        doubt_n = np.where(self.label_n == PEDESTRIAN, DOUBT**2, 0.0) * (offset_n2**2).sum(axis=1)
+        gain_n22 = covariance_n22 @ np.linalg.inv(
+            covariance_n22 + self.noise_n44[:, 2:, 2:] + doubt_n[:, None, None] * np.eye(2)
+        )
+        return np.asarray(velocity_n2 + np.einsum('nij,nj->ni', gain_n22, offset_n2))
 
 
 def measurements_of(detections: Detections, fixed_se3_base_link: Array | None) -> Measurements:
@@ -82,6 +94,7 @@ def measurements_of(detections: Detections, fixed_se3_base_link: Array | None) -
     label_n = _INDEX_OF_LABEL[detections.labels_n]
     if (label_n == _NO_LABEL).any():
         raise ValueError(f'labels must be values of Label, got {sorted(set(detections.labels_n.tolist()))}')
+    votes_nl = (label_n[:, None] == np.arange(len(LABELS))) * detections.scores_n[:, None].astype(float)
     num, pose = len(detections), np.eye(4) if fixed_se3_base_link is None else fixed_se3_base_link
     tells_velocity_n, velocity_n2, noise_n44 = np.zeros(num, bool), np.zeros((num, 2)), np.zeros((num, 4, 4))
     if detections.covariances_n44 is not None and fixed_se3_base_link is not None:
@@ -96,6 +109,7 @@ def measurements_of(detections: Detections, fixed_se3_base_link: Array | None) -
         moved_boxes(detections.boxes_n7.astype(float), pose),
         label_n,
         detections.scores_n,
+        votes_nl,
         tells_velocity_n,
         velocity_n2,
         noise_n44,

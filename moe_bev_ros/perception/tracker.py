@@ -27,6 +27,7 @@ from moe_bev_ros.core.objects import Detections, Label, TrackedObject
 from moe_bev_ros.core.se3 import Array, inverse
 from moe_bev_ros.perception.assignment import best_pairs
 from moe_bev_ros.perception.class_motion import KIND_COST, KINDS, MOTIONS
+from moe_bev_ros.perception.doubles import one_a_place
 from moe_bev_ros.perception.motion_proof import TYPICAL_OF, empty_history, really_moves, remembered, typical_box
 from moe_bev_ros.perception.track_forecasts import forecasts_of
 from moe_bev_ros.perception.track_measurements import LABELS, Measurements, doubled, measurements_of, moved_boxes
@@ -138,7 +139,7 @@ class Tracker:
         self._stamp_ns, self._ego = stamp_ns, ego
         fixed_se3_base_link = np.eye(4) if ego is None else ego.odom_se3_base_link
         found = measurements_of(detections, None if ego is None else ego.odom_se3_base_link)
-        seen, hidden = found.take(~detections.is_hidden_n), found.take(detections.is_hidden_n)
+        seen, hidden = one_a_place(found.take(~detections.is_hidden_n)), found.take(detections.is_hidden_n)
         self._predict(elapsed_s)
         track_of_s = self._assign(seen)
         self._correct(seen.take(track_of_s >= 0), track_of_s[track_of_s >= 0])
@@ -213,7 +214,7 @@ class Tracker:
         told, sure = k[tells], found.take(tells)
         tracks.told_k2[told] = sure.mean_velocity(tracks.state_k4[told, 2:], tracks.covariance_k44[told, 2:, 2:])
         tracks.votes_kl[k] *= 0.9
-        tracks.votes_kl[k, found.label_n] += found.score_n
+        tracks.votes_kl[k] += found.votes_nl
         tracks.score[k] += 0.3 * (found.score_n - tracks.score[k])
         tracks.hits[k] += 1
         tracks.missed[k] = tracks.alone[k] = 0
@@ -272,8 +273,6 @@ class Tracker:
         covariance_n44 = np.zeros((num, 4, 4))
         covariance_n44[:, [0, 1], [0, 1]] = _POSITION[label_n][:, None] ** 2
         covariance_n44[:, [2, 3], [2, 3]] = _INITIAL_SPEED[label_n][:, None] ** 2
-        votes_nl = np.zeros((num, len(LABELS)))
-        votes_nl[np.arange(num), label_n] = found.score_n
         born = _Tracks(
             track_id=np.arange(self._next_id, self._next_id + num),
             state_k4=found.state_n4,
@@ -284,7 +283,7 @@ class Tracker:
             rest_k5=found.footprint_n5,
             history_kh6=remembered(empty_history(num), (self._stamp_ns or 0) / 1e9, found.footprint_n5),
             proofs=(found.tells_velocity_n & _measured_to_move(found.state_n4[:, 2:], label_n)).astype(np.int64),
-            votes_kl=votes_nl,
+            votes_kl=found.votes_nl,
             score=found.score_n.astype(float),
             age=np.ones(num, np.int64),
             hits=np.ones(num, np.int64),

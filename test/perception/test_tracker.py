@@ -306,3 +306,15 @@ def test_what_was_told_to_move_goes_on_out_of_sight():
         (car,) = tracker.update(seen(), frame * STEP_NS, ego(frame))
     np.testing.assert_allclose(car.box_7[:2], [20 + 0.6 * 11, 0], atol=0.4)
     np.testing.assert_allclose(car.velocity_2, [6, 0], atol=0.3)
+
+
+def test_of_a_pedestrian_who_sets_off_the_positions_tell_before_a_velocity_that_lags():
+    speed_mps = {}
+    for label in (Label.PEDESTRIAN, Label.CAR):
+        tracker = Tracker()
+        for frame in range(1, 19):
+            way_m = 0.12 * max(frame - 10, 0)
+            (item,) = tracker.update(told(label, 20, way_m - 4, (0.0, 0.0 if frame < 11 else 0.3)), frame * STEP_NS, ego(frame))
+        speed_mps[label] = item.velocity_2[1]
+    assert speed_mps[Label.PEDESTRIAN] > 0.6
+    assert speed_mps[Label.CAR] < 0.5  # what a network says of vehicles is better than that
