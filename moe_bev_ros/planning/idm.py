@@ -95,19 +95,18 @@ class IdmSpeed:
 
     def __call__(self, situation: Situation) -> Array:
         """Roll the model out; the first row is now, leads go on at constant speed."""
-        rows = np.zeros((self.num_steps + 1, 3))
         if self.waits(situation):
-            return rows
-        travel, speed, dt = 0.0, max(situation.speed_mps, 0.0), self.step_s
+            return np.zeros((self.num_steps + 1, 3))
+        travel, speed, dt, rows = 0.0, max(situation.speed_mps, 0.0), self.step_s, []
         energy = (np.asarray(situation.cap_n, float) ** 2).tolist()
         for k in range(self.num_steps):
-            wanted = self._acceleration(situation, energy, travel, speed, k * dt)
-            next_speed = self._next_speed(energy, travel, speed, wanted)
-            rows[k] = travel, speed, (next_speed - speed) / dt
+            wanted = self._acceleration(situation, _cap_at(energy, travel), travel, speed, k * dt)
+            next_speed = self._next_speed(_cap_at(energy, travel + speed * dt), speed, wanted)
+            rows.append((travel, speed, (next_speed - speed) / dt))
             travel += 0.5 * (speed + next_speed) * dt
             speed = next_speed
-        rows[-1] = travel, speed, rows[-2, 2] if speed > 0.0 else 0.0
-        return rows
+        rows.append((travel, speed, rows[-1][2] if speed > 0.0 else 0.0))
+        return np.array(rows)
 
     def waits(self, situation: Situation) -> bool:
         """Whether the vehicle stands and has reason to go on standing."""
@@ -127,11 +126,9 @@ class IdmSpeed:
         wanted_gap = lead.keep_m + max(0.0, speed * p.headway_s + braking)
         return -p.acceleration_mps2 * (wanted_gap / gap) ** 2
 
-    def _acceleration(self, situation: Situation, energy: list[float], travel: float, speed: float, time_s: float) -> float:
+    def _acceleration(self, situation: Situation, cap: float, travel: float, speed: float, time_s: float) -> float:
         p = self.params
-        cap = _cap_at(energy, travel)
-        free = p.acceleration_mps2 * (1.0 - (speed / cap) ** 4) if speed < cap else 0.0
-        wanted = free
+        wanted = free = p.acceleration_mps2 * (1.0 - (speed / cap) ** 4) if speed < cap else 0.0
         for lead in situation.leads:
             gap = lead.gap_m + lead.speed_mps * time_s - travel
             wanted = min(wanted, free + self.interaction_mps2(lead, speed, gap))
@@ -139,11 +136,9 @@ class IdmSpeed:
             wanted = min(wanted, -p.deceleration_mps2)
         return max(wanted, -p.max_deceleration_mps2)
 
-    def _next_speed(self, energy: list[float], travel: float, speed: float, wanted: float) -> float:
+    def _next_speed(self, cap: float, speed: float, wanted: float) -> float:
         dt = self.step_s
-        next_speed = max(0.0, speed + wanted * dt)
-        cap = _cap_at(energy, travel + speed * dt)
-        return min(next_speed, max(cap, speed - self.params.deceleration_mps2 * dt))
+        return min(max(0.0, speed + wanted * dt), max(cap, speed - self.params.deceleration_mps2 * dt))
 
 
 def required_deceleration_mps2(lead: Lead, speed_mps: float, margin_m: float = 1.0) -> float:
@@ -169,7 +164,8 @@ def speed_cap(limit_n: Array, curvature_n: Array, spacing_m: float, *, lateral_m
 def _cap_at(energy: list[float], travel_m: float) -> float:
     """Speed cap from its squares every CAP_SPACING_M: under constant braking the square falls linearly."""
     position = travel_m / CAP_SPACING_M
-    index = min(int(position), len(energy) - 1)
-    share = min(position - index, 1.0)
-    after = energy[min(index + 1, len(energy) - 1)]
-    return max(sqrt((1.0 - share) * energy[index] + share * after), 1e-3)
+    index = int(position)
+    if index >= len(energy) - 1:
+        return max(sqrt(energy[-1]), 1e-3)
+    share = position - index
+    return max(sqrt((1.0 - share) * energy[index] + share * energy[index + 1]), 1e-3)
