@@ -16,8 +16,11 @@ import numpy as np
 import openvino
 from openvino import opset13 as operations
 
-# (N, C, H, W), as (N, H W, C).
-INNER_MAPS = {'camera_map', 'coarse', 'features', 'fine', 'lidar_fine', 'lidar_map', 'merged', 'mixed', 'now', 'prior'}
+# (N, C, H, W), as (N, H W, C). Not heat and road, which are searched map by map once they are out.
+INNER_MAPS = frozenset(
+    ('camera_map', 'coarse', 'features', 'fine', 'lidar_fine', 'lidar_map', 'merged', 'mixed', 'now', 'prior')
+    + ('attributes', 'boxes', 'forecast', 'log_sigma')
+)
 QUANTISING = ('FakeQuantize', 'Convert', 'Subtract', 'Multiply')  # by one number, and back
 AGAIN = '_again'  # ends the name of the second input for the same map
 TO_INNER, TO_OUTER, SWAPPED = (0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1)
