@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moe_bev_ros.core.frame import Frame
-from moe_bev_ros.core.objects import Detections
+from moe_bev_ros.core.objects import Detections, Label
 from moe_bev_ros.core.se3 import Array
 
 
@@ -118,8 +118,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def least_score(self) -> float:
-        """Objects with a lower score are guesses: they count for an evaluation, and nobody brakes for them."""
+    def least_scores(self) -> Mapping[Label, float]:
+        """Objects with a lower score for their class are guesses: they count for an evaluation, and nobody brakes for them."""
         ...
 
     def step(self, frame: Frame, base_link_now_se3_before: Array | None) -> EngineOutput:

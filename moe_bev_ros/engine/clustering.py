@@ -111,7 +111,7 @@ class ClusteringEngine:
 
     name = 'clustering'
     image_size = None
-    least_score = 0.05
+    least_scores = dict.fromkeys(Label, 0.05)
 
     def __init__(self, grid: BevGrid | None = None, config: ClusteringConfig | None = None) -> None:
         self.grid = grid or BevGrid()

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from moe_bev_ros.core.frame import Frame
-from moe_bev_ros.core.objects import Detections
+from moe_bev_ros.core.objects import Detections, Label
 from moe_bev_ros.core.se3 import Array, transform_points
 from moe_bev_ros.engine.base import EngineError, EngineOutput
 from moe_bev_ros.model.pillars import PillarNet, padded, pillar_features
@@ -42,7 +42,7 @@ class PillarsEngine:
 
     name = 'pillars'
     image_size = None
-    least_score = 0.05
+    least_scores = dict.fromkeys(Label, 0.05)
 
     def __init__(self, weights: Path = WEIGHTS) -> None:
         from safetensors.torch import load_file

@@ -67,7 +67,7 @@ class ListeningEngine:
     """The engine of a network, with sweeps stacked where it wants that; keeps what its router did in each step."""
 
     name = 'ablation'
-    least_score = BevEngine.least_score
+    least_scores = BevEngine.least_scores
 
     def __init__(self, weights: Path, experts: tuple[str, ...]) -> None:
         self.engine = torch_engine(weights=weights)

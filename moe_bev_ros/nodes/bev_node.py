@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from visualization_msgs.msg import MarkerArray
 
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.frame import Frame, LidarPoints
-from moe_bev_ros.core.objects import Detections, Scene
+from moe_bev_ros.core.objects import Detections, Label, Scene
 from moe_bev_ros.engine.base import DEVICES, PRECISIONS, BevGrid, Engine, EngineError, EngineOutput, EngineSettings
 from moe_bev_ros.engine.engines import ENGINES
 from moe_bev_ros.engine.pipeline import Answer, InTurn, Pipeline, steps_of
@@ -60,7 +61,7 @@ class BevParams:
     )
     every_lidar_needed: bool = param(True, 'a sweep that lacks one of its LiDARs is no valid perception')
     score_threshold: float = param(
-        -1.0, 'objects below this score are not published; below 0: the bound of the engine', low=-1.0, high=1.0
+        -1.0, 'objects below this score are not published; below 0: the bounds of the engine, by class', low=-1.0, high=1.0
     )
     odometry_extrapolation_s: float = param(
         0.2, 'how far behind the newest odometry a frame may lie [s]', low=0.0, high=1.0, read_only=True
@@ -305,7 +306,7 @@ class BevNode(StackNode[BevParams]):
 
     def _publish(self, item: _Item, output: EngineOutput) -> None:
         frame, began = item.frame, time.perf_counter()
-        objects = self.tracker.update(output.detections, frame.stamp_ns, frame.ego, self._least_score)
+        objects = self.tracker.update(output.detections, frame.stamp_ns, frame.ego, self._least_scores)
         output = replace(output, stage_ms={**output.stage_ms, 'tracker': (time.perf_counter() - began) * 1e3})
         scene = Scene(
             stamp_ns=frame.stamp_ns,
@@ -327,9 +328,9 @@ class BevNode(StackNode[BevParams]):
             self.explanations.offer(frame, output.detections)
 
     @property
-    def _least_score(self) -> float:
+    def _least_scores(self) -> Mapping[Label, float]:
         threshold = self.params.score_threshold
-        return self.engine.least_score if threshold < 0.0 else threshold
+        return self.engine.least_scores if threshold < 0.0 else dict.fromkeys(Label, threshold)
 
 
 def _settings(params: BevParams) -> EngineSettings:

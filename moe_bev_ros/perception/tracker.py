@@ -16,6 +16,7 @@ Letters: n detections, k tracks, t those of them that are told of.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,6 +40,7 @@ STAND_STILL_SIGMAS = 1.5
 COASTING_PROOFS = 5
 MAX_JUMP_M = 2.0
 HIDDEN_POSITION_M = 1.0  # deviation of the position of what is out of sight
+ALL_SCORES: Mapping[Label, float] = {}
 MOVING_MPS = 0.2  # of a measured velocity; what is slower stands
 
 
@@ -120,7 +122,11 @@ class Tracker:
         self._ego: EgoMotion | None = None
 
     def update(
-        self, detections: Detections, stamp_ns: int, ego: EgoMotion | None, least_score: float = 0.0
+        self,
+        detections: Detections,
+        stamp_ns: int,
+        ego: EgoMotion | None,
+        least_scores: Mapping[Label, float] = ALL_SCORES,
     ) -> tuple[TrackedObject, ...]:
         """Take the detections of one frame and return the tracks as they are now.
 
@@ -128,7 +134,7 @@ class Tracker:
             detections: in base_link.
             stamp_ns: of the frame; a stamp that is not newer than the last one forgets everything.
             ego: pose of the vehicle at that stamp; None without odometry.
-            least_score: tracks of a lower score are followed and not returned.
+            least_scores: tracks of a lower score for their class are followed and not returned; 0 for a class that it lacks.
 
         Returns:
             Objects in base_link; velocities over ground (relative to the vehicle without odometry), in base_link's axes.
@@ -146,7 +152,7 @@ class Tracker:
         self._remind(hidden)
         self._bury()
         self._bear(seen.take(track_of_s < 0))
-        return self._objects(inverse(fixed_se3_base_link), detections, least_score)
+        return self._objects(inverse(fixed_se3_base_link), detections, least_scores)
 
     def _fixed_frame_broke(self, stamp_ns: int, ego: EgoMotion | None) -> bool:
         """Whether odometry came, went, changed its frame or jumped, so that old positions mean nothing any more."""
@@ -295,18 +301,21 @@ class Tracker:
         self._next_id += num
         self._tracks = self._tracks.joined(born)
 
-    def _objects(self, base_link_se3_fixed: Array, detections: Detections, least_score: float) -> tuple[TrackedObject, ...]:
+    def _objects(
+        self, base_link_se3_fixed: Array, detections: Detections, least_scores: Mapping[Label, float]
+    ) -> tuple[TrackedObject, ...]:
         # A track that is only remembered is believed less from frame to frame.
         tracks = self._tracks
         score_k = np.clip(np.maximum(tracks.score * 0.9**tracks.missed, tracks.hint * 0.9**tracks.alone), 0, 1)
-        told_t = np.flatnonzero(score_k >= least_score)
+        label_k = tracks.votes_kl.argmax(axis=1)
+        told_t = np.flatnonzero(score_k >= np.array([least_scores.get(label, 0.0) for label in LABELS])[label_k])
         rotation_22 = base_link_se3_fixed[:2, :2]
         turn_44 = doubled(rotation_22)
         covariance_t44 = (turn_44 @ tracks.covariance_k44[told_t] @ turn_44.T).astype(np.float32)
         box_t7 = moved_boxes(self._believed_boxes(told_t), base_link_se3_fixed).astype(np.float32)
         velocity_t2 = (self._believed_velocity(told_t) @ rotation_22.T).astype(np.float32)
         forecasts_t = forecasts_of(tracks.source[told_t], detections, box_t7, velocity_t2)
-        numbers = (tracks.track_id, tracks.votes_kl.argmax(axis=1), score_k, tracks.age, tracks.missed)
+        numbers = (tracks.track_id, label_k, score_k, tracks.age, tracks.missed)
         return tuple(
             TrackedObject(track_id, LABELS[label], score, box_7, velocity_2, covariance_44, 0.0, age, missed, forecasts)
             for track_id, label, score, age, missed, box_7, velocity_2, covariance_44, forecasts in zip(

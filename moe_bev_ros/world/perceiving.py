@@ -82,6 +82,6 @@ class Perceiver:
         before, self._ego_before = self._ego_before, ego
         motion = None if before is None else inverse(ego.odom_se3_base_link) @ before.odom_se3_base_link
         output = self.engine.step(Frame(ego.stamp_ns, cameras, sweep.points, ego), motion)
-        objects = self.tracker.update(output.detections, ego.stamp_ns, ego, self.engine.least_score)
+        objects = self.tracker.update(output.detections, ego.stamp_ns, ego, self.engine.least_scores)
         self.wall_s = time.perf_counter() - began
         return Scene(ego.stamp_ns, objects, output.perception_valid, True, cameras is not None)

@@ -92,7 +92,7 @@ class KnowingEngine:
 
     name = 'knowing'
     image_size = None
-    least_score = 0.05
+    least_scores = dict.fromkeys(Label, 0.05)
 
     def __init__(self, tree, scene, shift_m=0.0, without=()):
         self.shift_m, self.without = shift_m, without

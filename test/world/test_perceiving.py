@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from moe_bev_ros.core.command import Vehicle
-from moe_bev_ros.core.objects import Detections
+from moe_bev_ros.core.objects import Detections, Label
 from moe_bev_ros.engine.base import EngineOutput
 from moe_bev_ros.evaluation.closed_loop import CAMERALESS
 from moe_bev_ros.world.autopilot import shipped_pedals
@@ -23,7 +23,7 @@ class Keeping:
 
     name = 'keeping'
     image_size = (WIDTH, HEIGHT)
-    least_score = 0.3
+    least_scores = dict.fromkeys(Label, 0.3)
 
     def __init__(self):
         self.frames = []
