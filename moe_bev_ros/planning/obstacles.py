@@ -33,6 +33,7 @@ SIGNIFICANT_SIGMA = 1.5  # a speed below this many standard deviations is taken 
 LARGEST_SIGMA_MPS = 1.3
 LONG_RATIO = 1.5
 SAME_PLACE_M = 0.2
+LIKELY = 0.4  # a future of a lower probability is not acted upon: of six, some lead every oncoming car into the vehicle's lane
 LONG_M = 1.2
 ALONG_AXIS_COS = math.cos(math.radians(35.0))
 IN_LANE_COS = math.cos(math.radians(20.0))
@@ -168,7 +169,7 @@ def _ways(items: list[TrackedObject], boxes_n7: Array, velocities_n2: Array, num
     times_t = FORECAST_STEP_S * np.arange(num_steps)
     owners, paths = [], []
     for index, item in enumerate(items):
-        likely = [path for path in item.forecasts if path.probability >= 0.1 and not _is_constant_velocity(path, item)]
+        likely = [path for path in item.forecasts if path.probability >= LIKELY and not _is_constant_velocity(path, item)]
         owners += [index] * len(likely)
         paths += likely
     steady_k = np.setdiff1d(np.arange(len(items)), owners)

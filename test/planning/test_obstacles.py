@@ -136,6 +136,16 @@ def test_oncoming_car_that_turns_across_the_way_is_a_lead():
     assert lead.what == 'crossing car'
 
 
+def test_an_oncoming_car_is_not_braked_for_because_of_an_unlikely_future():
+    def coming(probability):
+        ways = np.linspace((30.0, 3.6), (0.0, 3.6), 7)[1:], np.linspace((30.0, 3.6), (0.0, 0.0), 7)[1:]
+        forecasts = tuple(Forecast(p, 0.5, way.astype(np.float32)) for p, way in zip((1 - probability, probability), ways))
+        return leads(actor(30.0, 3.6, vx=-10.0, yaw=np.pi, forecasts=forecasts))
+
+    assert not coming(0.3)
+    assert coming(0.6)
+
+
 def test_what_a_forecast_says_does_not_depend_on_its_time_step():
     path = np.array([[20.0, 6.0 - 1.5 * t] for t in np.arange(0.0, 6.1, 0.1)])
     gaps = set()
