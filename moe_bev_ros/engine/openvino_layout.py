@@ -2,14 +2,14 @@
 
 OpenVINO's convolutions keep channels innermost on the CPU. Turning one map of 64 channels over takes it as long as a
 convolution in INT8, and it does so wherever a map comes in or goes out as (1, C, H, W), or is read by anything else. So maps go
-from one sub-engine to the next as rows, and what else reads one or makes one is moved to the side of the rows: quantising,
-padding, joining, sums, and of course what turns a map into rows itself. The memory's maps are rows, too, though its reading has
-to turn them over to sample them: its writing, which did that four times, gains more. With INT8 in one thread all this takes
-camera_attention from 3.4 ms to 1.8, memory_read from 5.4 to 4.6, patch_experts from 8.7 to 6.5, memory_write from 2.7 to 0.7,
-heads from 6.4 to 5.5; the answers are the same to the last bit but for one rounding of fine.
+from one sub-engine to the next as rows, and what else reads one or makes one is moved to the side of the rows: padding, joining,
+sums, and of course what turns a map into rows itself. The memory's maps are rows, too, though its reading has to turn them over
+to sample them: its writing, which did that four times, gains more. With INT8 in one thread this takes camera_attention from 3.4
+ms to 1.8, patch_experts from 8.7 to 6.5, memory_write from 2.7 to about 1; the answers are the same to the last bit.
 
-One convolution for all that is said of a cell, of 16 and of 23 channels, gained nothing: taking its map apart takes as long as
-is saved.
+What did not do: moving what quantises a map to the side of its rows saves another turn in experts and heads, but OpenVINO 2026.4
+then loses its scale in memory_read and memory_write, and answers something else; it moves some of it itself. One convolution for
+all that is said of a cell, of 16 and of 23 channels: taking its map apart takes as long as is saved.
 
 `openvino_runtime` imports this, and has to be imported first: it sees to it that OpenVINO reports nothing.
 """
@@ -36,7 +36,6 @@ INNER_MAPS = BOX_MAPS | {
     'prior',
 }
 INNER_MAPS |= STATE_MAPS
-QUANTISING = ('FakeQuantize', 'Convert', 'Subtract', 'Multiply')  # by one number, and back
 PER_CELL = {
     'Add': operations.add,
     'Multiply': operations.multiply,
@@ -99,11 +98,7 @@ def _replace(readers: set[openvino.Input], inner: openvino.Output) -> None:
     for reader in readers:
         node = reader.get_node()
         kind = node.get_type_name() if reader.get_index() == 0 else ''
-        if kind and _may_pass(node):
-            reader.replace_source_output(inner)
-            node.validate_and_infer_types()
-            _replace(node.output(0).get_target_inputs(), node.output(0))
-        elif kind == 'Pad' and node.get_attributes()['pad_mode'] == 'constant':
+        if kind == 'Pad' and node.get_attributes()['pad_mode'] == 'constant':
             begin, end = (_in_order(node.input_value(index), TO_INNER) for index in (1, 2))
             _replace(
                 node.output(0).get_target_inputs(), operations.pad(inner, begin, end, 'constant', node.input_value(3)).output(0)
@@ -146,19 +141,6 @@ def _inner(outer: openvino.Output) -> openvino.Output | None:
         if None not in values and not all(_is_number(value) for value in node.input_values()):
             return PER_CELL[kind](*values).output(0)
     return None
-
-
-def _may_pass(node: openvino.Node) -> bool:
-    """Whether this belongs to quantising by one number, and is not for a single convolution: OpenVINO moves that itself.
-
-    Where it finds that moved, it computes something else with the memory's reading, in 2026.4.
-    """
-    if node.get_type_name() not in QUANTISING or any(list(value.get_shape()) for value in node.input_values()[1:]):
-        return False
-    readers = [reader.get_node() for reader in node.output(0).get_target_inputs()]
-    if len(readers) > 1 or readers[0].get_type_name() not in QUANTISING:
-        return len(readers) > 1 or readers[0].get_type_name() != 'Convolution'
-    return _may_pass(readers[0])
 
 
 def _is_number(value: openvino.Output) -> bool:
