@@ -21,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--engine', default='', help='of bev_node (default: that of its parameter file)')
     parser.add_argument('--precision', choices=PRECISIONS, default='auto', help="of the engine's network (default auto)")
     parser.add_argument('--threads', type=int, default=0, help="of the engine (default: those of bev_node's parameter file)")
+    parser.add_argument(
+        '--in-turn', action='store_true', help='one frame after the other, where the engine could begin the next'
+    )
     parser.add_argument('--seconds', type=float, default=300.0, help='of each row, at 10 frames a second (default 300)')
     parser.add_argument(
         '--rows',
@@ -28,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=ROWS,
         default=ROWS,
         metavar='ROW',
-        help=f'of {", ".join(ROWS)}; the last takes 60 s at most',
+        help=f'of {", ".join(ROWS)}; each but the first takes 60 s at most',
     )
     parser.add_argument('--domain', type=int, default=DOMAIN, help=f'ROS domain, where nobody else is (default {DOMAIN})')
     parser.add_argument('--cache', type=Path, default=CACHE, metavar='DIR', help=f'for bags, 8 GB of them (default {CACHE})')
@@ -54,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     results = {
         'engine': args.engine or 'of the parameter file',
         'precision': args.precision,
+        'in_turn': args.in_turn,
         'machine': bench_network.machine(),
         'rows': rows,
         'dense_over': ratios(rows, DENSE),

@@ -18,14 +18,14 @@ from moe_bev_ros.engine.manifest import file_sha256
 from moe_bev_ros.engine.shipped import WEIGHTS
 from moe_bev_ros.evaluation import bench_graph, bench_tables
 from moe_bev_ros.evaluation.bench_bag import KINDS, bag_of
-from moe_bev_ros.evaluation.bench_graph import DENSE, WEIGHTS_VARIABLE
+from moe_bev_ros.evaluation.bench_graph import DENSE, ROWS, WEIGHTS_VARIABLE
 from moe_bev_ros.evaluation.foreign_load import cpu_times, foreign_share
 from moe_bev_ros.runtime.environment import config_dir
 from moe_bev_ros.runtime.stack import BEV, Stack, load_stack, with_engine, with_parameters
 from moe_bev_ros.runtime.threads import num_threads_of
 
 DENSE_KIND = '704x256'
-DENSE_SECONDS = 60.0
+SHORT_SECONDS = 60.0
 DENSE_MODULE = 'moe_bev_ros.commands.bench_dense_node'
 RATE_HZ = 10
 
@@ -33,8 +33,12 @@ RATE_HZ = 10
 def stack_of(args: argparse.Namespace) -> Stack:
     """With the engine that was asked for."""
     stack = with_engine(load_stack(config_dir() / 'stack.yaml'), args.engine)
-    threads = {'num_threads': args.threads} if args.threads else {}
-    return with_parameters(stack, BEV, precision=args.precision, **threads)
+    chosen: dict[str, Any] = {'precision': args.precision}
+    if args.threads:
+        chosen['num_threads'] = args.threads
+    if args.in_turn:
+        chosen['pipeline'] = False
+    return with_parameters(stack, BEV, **chosen)
 
 
 def measured_row(name: str, args: argparse.Namespace, stack: Stack) -> dict[str, Any] | None:
@@ -43,7 +47,7 @@ def measured_row(name: str, args: argparse.Namespace, stack: Stack) -> dict[str,
     say(f'{name}: bag of {kind.seconds:g} s in {args.cache} (made if it is not there)')
     bag = bag_of(kind, args.cache)
     num_frames = _num_frames(bag)
-    seconds = min(args.seconds, DENSE_SECONDS) if name == DENSE else args.seconds
+    seconds = args.seconds if name == ROWS[0] else min(args.seconds, SHORT_SECONDS)
     laps = math.ceil(RATE_HZ * seconds / num_frames)
     with tempfile.TemporaryDirectory(prefix='moe_bev_bench_graph_') as work:
         chosen = _dense(stack, args.cache) if name == DENSE else stack

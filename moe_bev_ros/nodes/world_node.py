@@ -45,6 +45,7 @@ COMMAND_TIMEOUT_S = 0.2
 FIRST_ANSWER_TIMEOUT_S = 10.0
 SETTLE_S = 0.5  # from the first subscriptions of a node until it is active
 SILENT_STACK_S = 3.0
+LATE_STACK_S = 60.0  # a network may take so long to load, or to be built, before its node is active
 MAX_CATCH_UP_STEPS = 10
 STREAM_QOS = QoSProfile(depth=50)
 
@@ -139,7 +140,7 @@ class WorldNode(StackNode[WorldParams]):
         self._answered_once = False
         self._command: Command = FULL_BRAKE
         self._command_at_s = 0.0  # steady time; 0: none yet
-        self._waiting_since_s = time.monotonic()
+        self._waiting_since_s = self._connected_s = time.monotonic()
 
     # Input ---------------------------------------------------------------------------------------------------------------
 
@@ -178,10 +179,13 @@ class WorldNode(StackNode[WorldParams]):
             self._check_timeout(now_s)
 
     def _stack_listens(self, now_s: float) -> bool:
-        """Everything is connected and was engaged, or has been silent or not engaged for long."""
+        """Everything is connected and was engaged, or has not been engaged for a while since its first command, or is silent."""
         sensors = [self._cloud_out, *self._images_out]
         topic = self.resolve_topic_name('~/input/command')
         if any(not out.get_subscription_count() for out in sensors) or not self.count_publishers(topic):
+            self._waiting_since_s = self._connected_s = now_s
+            return False
+        if not self._command_at_s and now_s - self._connected_s < LATE_STACK_S:  # connected nodes may not be active yet
             self._waiting_since_s = now_s
             return False
         return now_s - self._waiting_since_s > (SETTLE_S if self._engaged else SILENT_STACK_S)
