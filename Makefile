@@ -39,7 +39,7 @@ $(VENV)/.installed: $(VENV)/.python $(DEFINITIONS) $(INSTALLED)
 demo: $(VENV)/.installed  ## drive the simulated world in closed loop; report and video under out/demo
 	$(BIN)/moe-bev demo --out out/demo
 
-test: $(VENV)/.installed  ## the tests that fit into 8 minutes
+test: $(VENV)/.installed  ## the tests but the slow ones
 	$(BIN)/python -m pytest -m 'not slow'
 
 test-all: $(VENV)/.installed  ## every test, the long ones too
