@@ -73,7 +73,7 @@ class Begun:
         encoded: None where no sensor is valid.
         motion_33, dt_s: since the frame that was begun before it; see `Network.conclude`.
         forgets: the memory is dropped before this frame.
-        is_valid: the frame holds the sensors that the engine needs.
+        is_valid: the frame holds the sensors that the engine needs, and the experts are fit to drive by.
     """
 
     encoded: Encoded | None
@@ -87,7 +87,8 @@ class Begun:
 
 
 class BevEngine(Generic[NetworkT]):
-    """Detects with what sensors there are: valid with LiDAR, or with all cameras of the network.
+    """Detects with what sensors there are: valid with LiDAR, or with all cameras of the network, where the experts that they
+    leave are fit to drive by.
 
     Raises:
         EngineError: the capability matrix cannot be read.
@@ -98,9 +99,10 @@ class BevEngine(Generic[NetworkT]):
     def __init__(self, network: NetworkT, capability: Path = CAPABILITY) -> None:
         self.network, self.name, self.config = network, network.name, network.config
         try:
-            self.dispatcher = Dispatcher(load_capability(capability))
+            self._capability = load_capability(capability)
         except InputError as err:
             raise EngineError(str(err)) from err
+        self.dispatcher = Dispatcher(self._capability)
         self.image_size = (self.config.image_width, self.config.image_height)
         self._inputs = NetworkInputs(self.config, num_sets=2)  # one frame is begun while another is finished
         self._seen_stamp_ns: int | None = None
@@ -148,7 +150,8 @@ class BevEngine(Generic[NetworkT]):
         experts = self.dispatcher.choose(self._situation(frame, arrays))
         clock('inputs')
         encoded = self.network.encode(arrays, experts, clock) if experts else None
-        is_valid = arrays.lidar_valid or bool(arrays.camera_valid_n.all())
+        sees = arrays.lidar_valid or bool(arrays.camera_valid_n.all())
+        is_valid = sees and self._capability.is_fit_to_drive('+'.join(experts))
         motion_33, gap_s = self._motion_to(frame.stamp_ns, is_seen=bool(experts))
         forgets, self._forgets = self._forgets, False
         return Begun(encoded, experts, motion_33, gap_s, forgets, is_valid, warnings, clock)

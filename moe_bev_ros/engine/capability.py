@@ -30,6 +30,7 @@ BUSY_KINDS = (
     'construction_cones',
     'cut_in',
 )
+LEAST_SCORE = 0.2  # NDS below which nobody should drive by what a choice sees
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ class Capability:
         groups = (POOR_CONDITIONS if is_poor else CLEAR_CONDITIONS, BUSY_KINDS if is_busy else CALM_KINDS)
         means = [_mean([columns[name] for name in group if name in columns]) for group in groups]
         return _mean([mean for mean in means if mean is not None]) or 0.0
+
+    def is_fit_to_drive(self, choice: str) -> bool:
+        """Whether its mean score is LEAST_SCORE at least, as far as anybody knows."""
+        return choice not in self.scores or sum(self.scores[choice].values()) / len(self.scores[choice]) >= LEAST_SCORE
 
 
 def load_capability(path: Path = CAPABILITY) -> Capability:

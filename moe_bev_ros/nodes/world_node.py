@@ -179,7 +179,7 @@ class WorldNode(StackNode[WorldParams]):
             self._check_timeout(now_s)
 
     def _stack_listens(self, now_s: float) -> bool:
-        """Everything is connected and was engaged, or has not been engaged for a while since its first command, or is silent."""
+        """Everything is connected, and the stack was engaged, or was not for a while after its first command, or is silent."""
         sensors = [self._cloud_out, *self._images_out]
         topic = self.resolve_topic_name('~/input/command')
         if any(not out.get_subscription_count() for out in sensors) or not self.count_publishers(topic):

@@ -51,3 +51,13 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path):
     path.write_text(json.dumps(content_of(DEFAULT))[:50])
     with pytest.raises(InputError, match='measure it again'):
         load_capability(path)
+
+
+def test_a_choice_that_was_measured_to_see_little_is_not_fit_to_drive_by():
+    shipped = load_capability()
+    assert {choice: shipped.is_fit_to_drive(choice) for choice in ('fused', 'lidar', 'camera')} == {
+        'fused': True,
+        'lidar': True,
+        'camera': False,
+    }
+    assert DEFAULT.is_fit_to_drive('camera')
