@@ -131,7 +131,7 @@ class Tracker:
         """Take the detections of one frame and return the tracks as they are now.
 
         Args:
-            detections: in base_link.
+            detections: in base_link; those whose box is not finite are left out.
             stamp_ns: of the frame; a stamp that is not newer than the last one forgets everything.
             ego: pose of the vehicle at that stamp; None without odometry.
             least_scores: tracks of a lower score for their class are followed and not returned; 0 for a class that it lacks.
@@ -145,7 +145,9 @@ class Tracker:
         self._stamp_ns, self._ego = stamp_ns, ego
         fixed_se3_base_link = np.eye(4) if ego is None else ego.odom_se3_base_link
         found = measurements_of(detections, None if ego is None else ego.odom_se3_base_link)
-        seen, hidden = one_a_place(found.take(~detections.is_hidden_n)), found.take(detections.is_hidden_n)
+        is_place_n = np.isfinite(found.box_n7).all(axis=1)  # what stands nowhere is no detection
+        seen = one_a_place(found.take(is_place_n & ~detections.is_hidden_n))
+        hidden = found.take(is_place_n & detections.is_hidden_n)
         self._predict(elapsed_s)
         track_of_s = self._assign(seen)
         self._correct(seen.take(track_of_s >= 0), track_of_s[track_of_s >= 0])

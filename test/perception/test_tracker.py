@@ -318,3 +318,9 @@ def test_of_a_pedestrian_who_sets_off_the_positions_tell_before_a_velocity_that_
         speed_mps[label] = item.velocity_2[1]
     assert speed_mps[Label.PEDESTRIAN] > 0.6
     assert speed_mps[Label.CAR] < 0.5  # what a network says of vehicles is better than that
+
+
+def test_a_box_that_is_not_finite_is_no_detection():
+    found = seen((Label.CAR, 20, 4, 0), (Label.CAR, 30, 4, 0), (Label.CAR, 40, 4, 0))
+    found.boxes_n7[1, 0], found.boxes_n7[2, 6] = np.nan, np.inf
+    assert [item.track_id for item in Tracker().update(found, STEP_NS, ego(1))] == [1]
