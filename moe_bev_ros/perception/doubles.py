@@ -19,19 +19,15 @@ _CIRCLE_M = np.array([CIRCLE_M.get(label, 0.0) for label in LABELS])  # what has
 
 
 def one_a_place(found: Measurements) -> Measurements:
-    """The best of each place, in the order of ``found``."""
-    xy_n2, rank_n = found.box_n7[:, :2], np.empty(len(found), np.int64)
-    rank_n[np.argsort(-found.score_n, kind='stable')] = np.arange(len(found))
-    pairs_p2 = (
-        cKDTree(xy_n2).query_pairs(float(_CIRCLE_M.max()), output_type='ndarray') if len(found) else np.zeros((0, 2), int)
-    )
-    circle_p = _CIRCLE_M[found.label_n[pairs_p2]].min(axis=1)
-    offset_p2 = xy_n2[pairs_p2[:, 0]] - xy_n2[pairs_p2[:, 1]]
-    pairs_p2 = pairs_p2[np.hypot(offset_p2[:, 0], offset_p2[:, 1]) < circle_p]
-    better_first_p2 = np.take_along_axis(pairs_p2, rank_n[pairs_p2].argsort(axis=1), axis=1)
-    better_first_p2 = better_first_p2[np.lexsort(rank_n[better_first_p2].T[::-1])]
-    place_of_n = np.arange(len(found))
-    for better, worse in better_first_p2.tolist():
+    """The best of each place, best first."""
+    if not len(found):
+        return found
+    found = found.take(np.argsort(-found.score_n, kind='stable'))
+    xy_n2, place_of_n = found.box_n7[:, :2], np.arange(len(found))
+    pairs_p2 = cKDTree(xy_n2).query_pairs(float(_CIRCLE_M.max()), output_type='ndarray')  # the better one first
+    gap_p = np.linalg.norm(xy_n2[pairs_p2[:, 0]] - xy_n2[pairs_p2[:, 1]], axis=1)
+    pairs_p2 = pairs_p2[gap_p < _CIRCLE_M[found.label_n[pairs_p2]].min(axis=1)]
+    for better, worse in sorted(pairs_p2.tolist()):
         if place_of_n[better] == better and place_of_n[worse] == worse:
             place_of_n[worse] = better
     votes_nl = np.zeros_like(found.votes_nl)

@@ -53,7 +53,7 @@ class Measurements:
     def __len__(self) -> int:
         return len(self.index_n)
 
-    def take(self, chosen: NDArray[np.bool_]) -> Measurements:
+    def take(self, chosen: NDArray[np.bool_] | Ints) -> Measurements:
         """Some of them."""
         return Measurements(*(values[chosen] for values in vars(self).values()))
 
