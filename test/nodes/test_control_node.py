@@ -242,10 +242,15 @@ def test_blind_perception_brakes(simulated):
 
 
 def drive(bench):
-    """Until it presses the throttle."""
-    now_ns = bench.node.now_ns()
-    bench.know(odometry(now_ns, speed_mps=5.0))
-    assert bench.answer(trajectory(now_ns)).throttle > 0.0
+    """Until it presses the throttle: the jerk is limited, and a repeat may have taken the first tenth of a second."""
+    now_ns, throttle = bench.node.now_ns(), 0.0
+    for stamp_ns in range(now_ns, now_ns + 1_000_000_000, 100_000_000):
+        bench.tick(stamp_ns)
+        bench.know(odometry(stamp_ns, speed_mps=5.0))
+        throttle = bench.answer(trajectory(stamp_ns)).throttle
+        if throttle > 0.0:
+            break
+    assert throttle > 0.0
 
 
 @pytest.mark.parametrize(
