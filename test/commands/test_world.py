@@ -12,6 +12,7 @@ from moe_bev_ros.cli import main
 from moe_bev_ros.datasets.nuscenes_tree import open_tree
 
 SMALL = ['--image-size', '48x32', '--seconds', '1', '--condition', 'day']
+LONG = 5  # scenes: more than are written before a signal comes, however busy the machine is
 
 
 def write(out, scenes, *more):
@@ -30,6 +31,13 @@ def root(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope='module')
+def long_root(tmp_path_factory):
+    root = tmp_path_factory.mktemp('long') / 'tree'
+    assert main(write(root, LONG, '--workers', '2')) == 0
+    return root
+
+
 def wait_for(condition, seconds=60.0):
     end = time.monotonic() + seconds
     while not condition():
@@ -38,19 +46,20 @@ def wait_for(condition, seconds=60.0):
 
 
 @pytest.mark.parametrize('how', [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_was_killed_or_interrupted_goes_on_and_ends_alike(tmp_path, root, how):
+def test_a_run_that_was_killed_or_interrupted_goes_on_and_ends_alike(tmp_path, long_root, how):
     out = tmp_path / 'tree'
-    command = [sys.executable, '-m', 'moe_bev_ros.cli', *write(out, 4, '--workers', '1')]
+    command = [sys.executable, '-m', 'moe_bev_ros.cli', *write(out, LONG, '--workers', '1')]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
-    first, second = out / 'v1.0-world' / 'scenes' / 'world-1000000.json', out / 'samples' / 'CAM_FRONT'
-    wait_for(lambda: first.exists() and list(second.glob('world-1000001__*')))
+    scenes, images = out / 'v1.0-world' / 'scenes', out / 'samples' / 'CAM_FRONT'
+    wait_for(lambda: (scenes / 'world-1000000.json').exists() and list(images.glob('world-1000001__*')))
     os.kill(process.pid, how)
     assert process.wait(60) == (130 if how == signal.SIGINT else -signal.SIGKILL)
     if how == signal.SIGINT:
-        assert not list(second.glob('world-1000001__*'))
+        whole = {path.stem for path in scenes.glob('*.json')}
+        assert {path.name.split('__')[0] for path in images.iterdir()} == whole
     assert not (out / 'v1.0-world' / 'sample.json').exists()
-    assert main(write(out, 2, '--workers', '2')) == 0
-    assert contents(out) == contents(root)
+    assert main(write(out, LONG, '--workers', '2')) == 0
+    assert contents(out) == contents(long_root)
 
 
 def test_what_is_whole_is_not_written_again(root, capsys):

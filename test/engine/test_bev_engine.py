@@ -28,7 +28,9 @@ def engine(weights, tmp_path):
 
 
 def same(one, other):
-    return np.array_equal(one.detections.boxes_n7, other.detections.boxes_n7)
+    """But for the last bit of a float: in about one of 200 engines torch answered the same frame up to 5e-7 differently."""
+    boxes, others = one.detections.boxes_n7, other.detections.boxes_n7
+    return boxes.shape == others.shape and np.allclose(boxes, others, rtol=0.0, atol=1e-5)
 
 
 def test_a_first_frame_is_answered_with_all_that_the_network_says(engine):
