@@ -37,6 +37,7 @@ from moe_bev_ros.nodes.executor import LeanExecutor
 from moe_bev_ros.nodes.params import declare, on_change, param  # noqa: F401
 from moe_bev_ros.nodes.subscriptions import Subscriptions, message_age_ns
 from moe_bev_ros.runtime.health import InputHealth
+from moe_bev_ros.runtime.memory import keep_freed_memory, spare_what_lasts
 from moe_bev_ros.runtime.repetition import Repetition
 from moe_bev_ros.runtime.shared_memory import remove_abandoned_segments
 
@@ -221,6 +222,7 @@ class StackNode(LifecycleNode, Generic[P]):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Activate: start with nothing remembered."""
+        spare_what_lasts()
         return self._attempt(self._forget_all, super().on_activate, state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -359,6 +361,7 @@ def run(make_node: Callable[[], Any]) -> None:
     SIGINT and SIGTERM end it between two callbacks. rclpy's own handlers would close every publisher at once, also in
     the middle of a callback, and leave no time for a last word.
     """
+    keep_freed_memory()
     remove_abandoned_segments()
     told_to_stop: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -26,6 +26,7 @@ from moe_bev_ros.core.files import write_json
 from moe_bev_ros.datasets.bag_reader import BagMessage, BagReader, BagTopic
 from moe_bev_ros.nodes.convert import time_to_msg
 from moe_bev_ros.nodes.params import declare, param
+from moe_bev_ros.runtime.memory import keep_freed_memory
 
 CLOCK_PERIOD_S = 0.02
 LAP_PAUSE_S = 3.0  # what is still under way when the clock jumps back would be forgotten
@@ -207,6 +208,7 @@ def _topic_and_count(text: str) -> tuple[str, int]:
 
 def main() -> None:
     """Play one bag in this process."""
+    keep_freed_memory()
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts what runs in its background with SIGINT ignored
         signal.signal(number, signal.default_int_handler)
