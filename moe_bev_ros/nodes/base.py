@@ -27,6 +27,7 @@ from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
+from rclpy.timer import Timer
 from rclpy.validate_topic_name import validate_topic_name
 
 from moe_bev_ros.core.errors import InputError
@@ -117,7 +118,7 @@ class StackNode(LifecycleNode, Generic[P]):
         required: bool = True,
         period_s: float = 0.0,
         many_publishers: bool = False,
-        all_at_once: bool = False,
+        patient: bool = False,
         newest_only: bool = False,
     ) -> None:
         """Subscribe with a guard around the callback.
@@ -128,8 +129,8 @@ class StackNode(LifecycleNode, Generic[P]):
             required: diagnostics warn while nothing has come.
             period_s: expected time between two messages; diagnostics warn after five times that; 0: not periodic.
             many_publishers: more than one publisher is normal on this topic.
-            all_at_once: take every message that waits before another topic's turn; for what others are understood with, as
-                odometry. The executor takes one a turn, and a busy process would read a sweep with the motion of before.
+            patient: its messages do not wake the node up; whatever does, all that wait are taken before. For what others are
+                understood with, as odometry: with the newest motion a sweep is built, and nobody wakes up for each pose.
             newest_only: of the messages that wait, call back with the newest, and count the others as dropped by policy; the
                 depth of ``qos`` is how many can wait, beyond it the middleware drops them and nobody counts.
         """
@@ -161,10 +162,11 @@ class StackNode(LifecycleNode, Generic[P]):
                 guarded(*passed_over, answer=self._count_dropped)
             guarded(*newest)
 
-        on_message = newest_that_waits if newest_only else all_that_wait if all_at_once else guarded
-        self._subscriptions_made.make(msg_type, name, on_message, copy.copy(qos), QoSOverridingOptions.with_default_policies())
+        on_message = newest_that_waits if newest_only else all_that_wait if patient else guarded
+        overrides = QoSOverridingOptions.with_default_policies()
+        self._subscriptions_made.make(msg_type, name, on_message, copy.copy(qos), overrides, patient=patient)
 
-    def every(self, period_s: float, callback: Callable[[], None], *, steady: bool = False) -> None:
+    def every(self, period_s: float, callback: Callable[[], None], *, steady: bool = False) -> Timer:
         """Call back periodically while active, on ROS time unless ``steady``."""
 
         def guarded() -> None:
@@ -172,7 +174,9 @@ class StackNode(LifecycleNode, Generic[P]):
                 self._defended(f'timer of {period_s:g} s', callback)
 
         clock = self.steady_clock if steady else self.get_clock()
-        self._timers_made.append(self.create_timer(period_s, guarded, clock=clock))
+        timer = self.create_timer(period_s, guarded, clock=clock)
+        self._timers_made.append(timer)
+        return timer
 
     def waker(self, callback: Callable[[], None]) -> Callable[[], None]:
         """What other threads call to have ``callback`` called soon in the executor's thread, while active."""
@@ -348,6 +352,12 @@ class StackNode(LifecycleNode, Generic[P]):
         array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
+
+
+def run_while(needed: bool, timer: Timer) -> None:
+    """Let a timer of `StackNode.every` run while something waits for it; a wake-up in vain costs as much as another."""
+    if needed == timer.is_canceled():
+        (timer.reset if needed else timer.cancel)()
 
 
 def stamp_to_ns(stamp: Any) -> int:

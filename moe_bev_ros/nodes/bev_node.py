@@ -20,7 +20,7 @@ from moe_bev_ros.engine.base import DEVICES, PRECISIONS, BevGrid, Engine, Engine
 from moe_bev_ros.engine.engines import ENGINES
 from moe_bev_ros.engine.pipeline import Answer, InTurn, Pipeline, steps_of
 from moe_bev_ros.msg import CameraBundle, EngineStatus, LidarSweep, Objects
-from moe_bev_ros.nodes.base import FRAME_QOS, SENSOR_QOS, StackNode, run, stamp_to_ns
+from moe_bev_ros.nodes.base import FRAME_QOS, SENSOR_QOS, StackNode, run, run_while, stamp_to_ns
 from moe_bev_ros.nodes.bev_messages import map_to_msg, status_to_msg
 from moe_bev_ros.nodes.convert import BASE_LINK, cameras_from_msg, ego_from_msg, lidar_from_msg, scene_to_msg, trace_from_msg
 from moe_bev_ros.nodes.explanation_publisher import explanation_publisher
@@ -151,10 +151,10 @@ class BevNode(StackNode[BevParams]):
         origin = (params.map_origin[0], params.map_origin[1]) if params.map_origin else None
         self.lights = LightPublisher(self, Path(params.map_path), origin) if params.map_path else None
         self.explanations = explanation_publisher(self, self.engine)
-        self.subscribe(Odometry, '~/input/odometry', self.on_odometry, ODOMETRY_QOS, required=False, all_at_once=True)
+        self.subscribe(Odometry, '~/input/odometry', self.on_odometry, ODOMETRY_QOS, required=False, patient=True)
         self.subscribe(LidarSweep, '~/input/sweep', self.on_sweep, SENSOR_QOS, period_s=0.1)
         self.subscribe(CameraBundle, '~/input/bundle', self.on_bundle, SENSOR_QOS, period_s=0.1)
-        self.every(POLL_PERIOD_S, self._on_timer, steady=True)
+        self._poll_timer = self.every(POLL_PERIOD_S, self._on_timer, steady=True)
 
     def _make_engine(self) -> Engine:
         try:
@@ -230,12 +230,14 @@ class BevNode(StackNode[BevParams]):
         self._catches_up = time.monotonic_ns() - receive_ns >= FRESH_NS
         if not self._catches_up:
             self.poll()
+        run_while(self._catches_up or self.pairer.is_waiting, self._poll_timer)
 
     def _on_timer(self) -> None:
         """Poll, unless an old input came since the last time: the queue may hold newer ones."""
         waits, self._catches_up = self._catches_up, False
         if not waits:
             self.poll()
+        run_while(waits or self.pairer.is_waiting, self._poll_timer)
 
     def poll(self) -> None:
         """Let the engine see the newest frame that is ready."""
@@ -283,6 +285,7 @@ class BevNode(StackNode[BevParams]):
             answer = self._answers.popleft()
             if not answer.is_dropped:
                 self._publish(answer.context, self._output_of(answer))
+        self.counters['dropped_by_policy'] = self._num_dropped
 
     def _output_of(self, answer: Answer[_Item]) -> EngineOutput:
         engine = self.params.engine

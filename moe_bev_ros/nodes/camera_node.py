@@ -19,7 +19,7 @@ from moe_bev_ros.core.frame import CameraImages
 from moe_bev_ros.core.se3 import Array, se3_from_xyz_rpy
 from moe_bev_ros.core.trace import Trace
 from moe_bev_ros.msg import CameraBundle
-from moe_bev_ros.nodes.base import SENSOR_QOS, StackNode, run, stamp_to_ns
+from moe_bev_ros.nodes.base import SENSOR_QOS, StackNode, run, run_while, stamp_to_ns
 from moe_bev_ros.nodes.convert import BASE_LINK, cameras_to_msg
 from moe_bev_ros.nodes.params import num_threads_param, param
 from moe_bev_ros.nodes.static_transforms import StaticTransforms
@@ -155,7 +155,7 @@ class CameraNode(StackNode[CameraParams]):
             image_type = CompressedImageMsg if camera.image_topic.endswith('/compressed') else ImageMsg
             self.subscribe(image_type, camera.image_topic, partial(self._on_image, i), SENSOR_QOS, period_s=SILENCE_S)
             self.subscribe(CameraInfo, camera.info_topic, partial(self._on_info, i), SENSOR_QOS, stamped=False)
-        self.every(POLL_PERIOD_S, self._on_poll, steady=True)
+        self._poll_timer = self.every(POLL_PERIOD_S, self._on_poll, steady=True)
 
     def forget(self) -> None:
         """Drop the images that wait."""
@@ -188,6 +188,7 @@ class CameraNode(StackNode[CameraParams]):
         stamp_ns = stamp_to_ns(message.header.stamp) + self.params.time_offset_ns(index)
         self._publish_all(self._sync.add(index, stamp_ns, (message, receive_ns), receive_ns / 1e9))
         self.counters['dropped_by_policy'] = self._sync.dropped_by_policy
+        run_while(self._sync.is_waiting, self._poll_timer)
 
     def _on_info(self, index: int, message: CameraInfo, _receive_ns: int) -> None:
         camera, rig = self._cameras[index], self._rig
@@ -207,6 +208,7 @@ class CameraNode(StackNode[CameraParams]):
         """
         now_s, self._polled_s = self._polled_s, time.monotonic()
         self._publish_all(self._sync.poll(now_s))
+        run_while(self._sync.is_waiting, self._poll_timer)
 
     def _publish_all(self, bundles: list[Bundle[Content]]) -> None:
         for bundle in bundles:

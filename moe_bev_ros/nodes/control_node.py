@@ -177,8 +177,7 @@ class ControlNode(StackNode[ControlParams]):
         )
         self._envelope = SafetyEnvelope(Controller(params.vehicle(), pedals, params.controller()), params.safety())
         self._output = self.advertise(VehicleCommand, '~/output/command')
-        # Of several messages that wait, the first subscription's is taken first: a plan is answered with the newest motion.
-        self.subscribe(Odometry, '~/input/odometry', self._on_odometry, period_s=PLAN_PERIOD_S)
+        self.subscribe(Odometry, '~/input/odometry', self._on_odometry, period_s=PLAN_PERIOD_S, patient=True)
         required = params.require_objects
         self.subscribe(
             Objects, '~/input/objects', self._on_objects, required=required, period_s=PLAN_PERIOD_S if required else 0.0

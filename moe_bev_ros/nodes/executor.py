@@ -7,7 +7,7 @@ second. rclpy's EventsExecutor, as of 9.1.2, fails where a callback asks when it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any
 
@@ -20,6 +20,7 @@ from moe_bev_ros.nodes.subscriptions import CALLBACKS_TAKE_INFO
 
 Call = Callable[[], Any]
 TASK_PERIOD_NS = 10_000_000
+CLOCK_TOPIC = '/clock'
 implementation: Any = rclpy_implementation  # its stubs lack what a wait set is made of
 
 
@@ -28,12 +29,18 @@ class LeanExecutor(SingleThreadedExecutor):
 
     Callbacks of timers and subscriptions are plain functions, those of timers without arguments. Tasks, services, clients and
     events of the middleware are left to rclpy.
+
+    Patient subscriptions wake nobody: what came on them is taken, /clock first, when something else ends the wait, and before
+    anything else is called back. /clock is patient, since no timer of ours runs on it, and a subscription on which somebody has
+    set ``is_patient``.
     """
 
     def __init__(self, *, context: Context | None = None) -> None:
         super().__init__(context=context)
         self._awaited: tuple[tuple[Any, ...], ...] = ()
         self._wait_set: Any = None
+        self._patient: list[Any] = []
+        self._waking: list[Any] = []
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
         """Wait until something is ready, and call back what is.
@@ -55,11 +62,11 @@ class LeanExecutor(SingleThreadedExecutor):
     def _call_back(self, timeout_ns: int) -> bool:
         """Wait, and call what is ready; returns whether something is that rclpy is to call."""
         self._renew()
-        subscriptions, guards, timers, clients, services, waitables = self._awaited
+        _, guards, timers, clients, services, waitables = self._awaited
         wait_set = self._wait_set
         wait_set.clear_entities()
         for add, entities in (
-            (wait_set.add_subscription, subscriptions),
+            (wait_set.add_subscription, self._waking),
             (wait_set.add_guard_condition, guards),
             (wait_set.add_timer, timers),
             (wait_set.add_client, clients),
@@ -74,17 +81,15 @@ class LeanExecutor(SingleThreadedExecutor):
         others_are_ready = any(waitable.is_ready(wait_set) for waitable in waitables)
         others_are_ready |= bool(wait_set.get_ready_entities('client') or wait_set.get_ready_entities('service'))
         ready = {kind: wait_set.get_ready_entities(kind) for kind in ('guard_condition', 'timer', 'subscription')}
+        for subscription in self._patient:
+            _call(_taken_message, subscription)
         for take, entities, pointers in (
             (_taken_guard, guards, ready['guard_condition']),
             (_taken_timer, timers, ready['timer']),
-            (_taken_message, subscriptions, ready['subscription']),
+            (_taken_message, self._waking, ready['subscription']),
         ):
             for entity in entities if pointers else ():
-                call: Call | None = None
-                with suppress(implementation.InvalidHandle):  # an earlier callback may have destroyed it
-                    call = take(entity) if entity.handle.pointer in pointers else None
-                if call is not None:
-                    call()
+                _call(take, entity, pointers)
         return others_are_ready
 
     def _check_ros(self) -> None:
@@ -109,6 +114,22 @@ class LeanExecutor(SingleThreadedExecutor):
             num_events = sum(waitable.get_num_entities().num_events for waitable in waitables)
             self._wait_set = implementation.WaitSet(*numbers, num_events, self._context.handle)
             self._awaited = awaited
+            subscriptions = sorted(awaited[0], key=lambda item: item.topic_name != CLOCK_TOPIC)
+            self._patient = [item for item in subscriptions if _is_patient(item)]
+            self._waking = [item for item in subscriptions if not _is_patient(item)]
+
+
+def _is_patient(subscription: Any) -> bool:
+    return subscription.topic_name == CLOCK_TOPIC or getattr(subscription, 'is_patient', False)
+
+
+def _call(take: Callable[[Any], Call | None], entity: Any, pointers: Collection[int] | None = None) -> None:
+    """Call back for one entity, if there is something to take; of ``pointers`` if they are given."""
+    call: Call | None = None
+    with suppress(implementation.InvalidHandle):  # an earlier callback may have destroyed it
+        call = take(entity) if pointers is None or entity.handle.pointer in pointers else None
+    if call is not None:
+        call()
 
 
 def _taken_guard(guard: Any) -> Call | None:

@@ -123,7 +123,7 @@ class LidarNode(StackNode[LidarParams]):
         self.sweep_publisher = self.advertise(LidarSweep, '~/output/sweep', SENSOR_QOS)
         self.points_publisher = self.advertise(PointCloud2, '~/output/points', SENSOR_QOS)
         motion_needed = params.motion_compensation
-        self.subscribe(Odometry, '~/input/odometry', self.on_odometry, ODOMETRY_QOS, required=motion_needed, all_at_once=True)
+        self.subscribe(Odometry, '~/input/odometry', self.on_odometry, ODOMETRY_QOS, required=motion_needed, patient=True)
         for index, topic in enumerate(params.points_topics):
             on_cloud: Callable[[PointCloud2, int], None] = partial(self.on_cloud, index)
             self.subscribe(PointCloud2, topic, on_cloud, SENSOR_QOS, period_s=SWEEP_PERIOD_S)

@@ -109,7 +109,7 @@ class PlannerNode(StackNode[PlannerParams]):
         self._planner = PLANNERS[p.planner](config_of(p), graph, route)
         self._path = self.advertise(Path, '~/output/path')
         self._trajectory = self.advertise(Trajectory, '~/output/trajectory', FRAME_QOS)
-        self.subscribe(Odometry, '~/input/odometry', self._on_odometry, SENSOR_QOS, period_s=0.1, all_at_once=True)
+        self.subscribe(Odometry, '~/input/odometry', self._on_odometry, SENSOR_QOS, period_s=0.1, patient=True)
         self.subscribe(PoseStamped, '~/input/goal', self._on_goal, stamped=False, required=False, many_publishers=True)
         self.subscribe(TrafficLights, '~/input/traffic_lights', self._on_lights, required=False)
         if LaneletMapBin is not None:

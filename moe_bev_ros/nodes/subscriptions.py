@@ -48,11 +48,14 @@ class Subscriptions:
         callback: Callable[[Any, Any], None],
         qos: QoSProfile,
         overrides: QoSOverridingOptions | None = None,
+        *,
+        patient: bool = False,
     ) -> None:
         """Subscribe; where a publisher offers best effort only, ``renew`` does it again that way rather than hear nothing.
 
         Args:
             callback: gets the message, and its info or None.
+            patient: see `LeanExecutor`.
         """
 
         def incompatible(event: Any) -> None:
@@ -67,16 +70,17 @@ class Subscriptions:
             self._node.destroy_subscription(subscription)
             best_effort = copy.copy(qos)
             best_effort.reliability = ReliabilityPolicy.BEST_EFFORT
-            self.make(msg_type, topic, callback, best_effort)
+            self.make(msg_type, topic, callback, best_effort, patient=patient)
 
         def without_info(message: Any) -> None:
             callback(message, None)
 
         events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
         taken = callback if CALLBACKS_TAKE_INFO else without_info
-        subscription = self._node.create_subscription(
+        subscription: Any = self._node.create_subscription(
             msg_type, topic, taken, qos, event_callbacks=events, qos_overriding_options=overrides
         )
+        subscription.is_patient = patient
         self._made.append(subscription)
 
     def waiting(self, topic: str, msg_type: type) -> Iterator[Any]:

@@ -159,6 +159,11 @@ class Pairer(Generic[B, S]):
             if len(self._sweeps.waiting) > MAX_PENDING:
                 self._give_up_sweeps([self._sweeps.waiting.pop(0)])
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something may become a frame by waiting, so that `take` is wanted."""
+        return bool(self._bundles.waiting or self._sweeps.waiting)
+
     def take(self, now_s: float) -> Pair[B, S] | None:
         """The newest frame that is ready; older ones are dropped and counted. None: nothing is ready."""
         ready: list[tuple[_Waiting[B] | None, _Waiting[S] | None]] = []

@@ -131,6 +131,11 @@ class Synchroniser(Generic[T]):
             state.misses = 0
         return self.poll(now_s)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an anchor waits for other images, so that `poll` is wanted."""
+        return bool(self._pending)
+
     def poll(self, now_s: float) -> list[Bundle[T]]:
         """The bundles that are complete, or have waited long enough, in the order of their stamps."""
         bundles = []

@@ -375,7 +375,7 @@ class ListeningNode(StackNode[EchoParams]):
         self.heard: list[str] = []
 
     def setup(self) -> None:
-        self.subscribe(Path, '~/input/motion', lambda *_: self.heard.append('motion'), QoSProfile(depth=20), all_at_once=True)
+        self.subscribe(Path, '~/input/motion', lambda *_: self.heard.append('motion'), QoSProfile(depth=20), patient=True)
         self.subscribe(Path, '~/input/sweep', lambda *_: self.heard.append('sweep'))
 
 
