@@ -151,18 +151,13 @@ class StackNode(LifecycleNode, Generic[P]):
             if self.is_active and (guard is None or self._stamp_accepted(guard, message, name, silence_s)):
                 self._defended(name, lambda: answer(message, receive_ns))
 
-        def all_that_wait(message: Any, info: Any) -> None:
-            guarded(message, info)
-            for waiting in self._subscriptions_made.waiting(name, msg_type):
-                guarded(*waiting)
-
         def newest_that_waits(message: Any, info: Any) -> None:
             *older, newest = [(message, info), *self._subscriptions_made.waiting(name, msg_type)]
             for passed_over in older:
                 guarded(*passed_over, answer=self._count_dropped)
             guarded(*newest)
 
-        on_message = newest_that_waits if newest_only else all_that_wait if patient else guarded
+        on_message = newest_that_waits if newest_only else guarded
         overrides = QoSOverridingOptions.with_default_policies()
         self._subscriptions_made.make(msg_type, name, on_message, copy.copy(qos), overrides, patient=patient)
 

@@ -154,7 +154,7 @@ class CameraNode(StackNode[CameraParams]):
         for i, camera in enumerate(self._cameras):
             image_type = CompressedImageMsg if camera.image_topic.endswith('/compressed') else ImageMsg
             self.subscribe(image_type, camera.image_topic, partial(self._on_image, i), SENSOR_QOS, period_s=SILENCE_S)
-            self.subscribe(CameraInfo, camera.info_topic, partial(self._on_info, i), SENSOR_QOS, stamped=False)
+            self.subscribe(CameraInfo, camera.info_topic, partial(self._on_info, i), SENSOR_QOS, stamped=False, patient=True)
         self._poll_timer = self.every(POLL_PERIOD_S, self._on_poll, steady=True)
 
     def forget(self) -> None:

@@ -3,8 +3,10 @@ import time
 
 import pytest
 import rclpy
+from builtin_interfaces.msg import Time
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Int32
 from std_srvs.srv import SetBool
 
@@ -60,6 +62,32 @@ def test_timers_messages_and_services_are_called_back(executor, node):
     assert answer.result().success
     assert plain == [number for number, _ in with_info] == [1, 2, 3]
     assert service.service_name == '/set'
+
+
+def test_what_is_patient_wakes_nobody_and_is_heard_before_everything_else(executor, node):
+    heard = []
+    patient = node.create_subscription(Int32, 'pose', lambda message: heard.append(f'pose {message.data}'), 10)
+    patient.is_patient = True
+    node.create_subscription(Clock, '/clock', lambda message: heard.append(f'clock {message.clock.sec}'), 10)
+    node.create_subscription(Int32, 'sweep', lambda message: heard.append(f'sweep {message.data}'), 10)
+    topics = ((Int32, 'pose'), (Clock, '/clock'), (Int32, 'sweep'))
+    pose, clock, sweep = (node.create_publisher(msg_type, topic, 10) for msg_type, topic in topics)
+    spin_until(executor, lambda: all(talker.get_subscription_count() == 1 for talker in (pose, clock, sweep)))
+    talking = threading.Thread(target=lambda: [(pose.publish(Int32(data=1)), time.sleep(0.01)) for _ in range(100)])
+    talking.start()
+    wake_ups = 0
+    while talking.is_alive():
+        executor.spin_once(timeout_sec=0.5)
+        wake_ups += 1
+    assert wake_ups < 50
+    spin_until(executor, lambda: heard)
+    heard.clear()
+    pose.publish(Int32(data=2))
+    clock.publish(Clock(clock=Time(sec=3)))
+    time.sleep(0.2)
+    sweep.publish(Int32(data=4))
+    spin_until(executor, lambda: 'sweep 4' in heard)
+    assert [text for text in heard if text != 'pose 1'] == ['clock 3', 'pose 2', 'sweep 4']
 
 
 def test_a_task_of_another_thread_wakes_it_up(executor):
