@@ -29,6 +29,21 @@ def test_a_bundle_without_sweep_goes_out_after_the_wait():
     assert p.take(0.1).sweep is None
 
 
+def test_it_says_whether_something_waits():
+    p = pairer()
+    assert not p.is_waiting
+    p.add_sweep(100 * MS, 'sweep', 0.0)
+    assert p.is_waiting
+    p.add_bundle(100 * MS, 'bundle', 0.01)
+    assert p.take(0.01) is not None
+    assert not p.is_waiting
+    p.add_bundle(200 * MS, 'bundle', 0.1)
+    assert p.take(0.15) is None
+    assert p.is_waiting
+    assert p.take(0.2) is not None
+    assert not p.is_waiting
+
+
 def test_a_sweep_without_bundle_goes_out_after_the_wait_with_its_own_stamp():
     p = pairer()
     p.add_sweep(100 * MS, 'sweep', 0.0)

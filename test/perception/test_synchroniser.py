@@ -15,18 +15,21 @@ def synchroniser(num: int = 2, anchor: int = 0, rate_hz: float = 10.0) -> Synchr
 
 
 def play(sync: Synchroniser[int], events: list[tuple[float, int, float]]) -> list[tuple[float, Bundle[int]]]:
-    """Feed (arrival, camera, stamp) in order of arrival, polling every 5 ms; return what comes out and when."""
+    """Feed (arrival, camera, stamp) in order of arrival, polling every 5 ms while an image waits; what comes out and when."""
     result: list[tuple[float, Bundle[int]]] = []
     now = min(event[0] for event in events)
     for arrival, camera, stamp in sorted(events):
         while now + 5 < arrival:
             now += 5
-            result += [(now, bundle) for bundle in sync.poll(now / 1e3)]
+            if sync.is_waiting:
+                result += [(now, bundle) for bundle in sync.poll(now / 1e3)]
         now = arrival
         result += [(now, bundle) for bundle in sync.add(camera, round(stamp * 1e6), round(stamp), now / 1e3)]
     for _ in range(20):
         now += 5
-        result += [(now, bundle) for bundle in sync.poll(now / 1e3)]
+        if sync.is_waiting:
+            result += [(now, bundle) for bundle in sync.poll(now / 1e3)]
+    assert not sync.is_waiting
     return result
 
 
