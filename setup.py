@@ -103,7 +103,7 @@ setup(
     package_data={
         'moe_bev_ros': [
             '*.so',
-            'evaluation/*.yaml',
+            'evaluation/bench/*.yaml',
             'evaluation/templates/*.j2',
             'engine/operator_tables/*.json',
             'weights/*.safetensors',

@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Returns 0."""
-    from moe_bev_ros.evaluation import bench_cost, bench_tables
+    from moe_bev_ros.evaluation.bench import cost as bench_cost
+    from moe_bev_ros.evaluation.bench import tables as bench_tables
     from moe_bev_ros.model.config import profile
 
     if args.rounds < 1 or args.threads < 1 or not args.max_foreign > 0.0:

@@ -8,7 +8,7 @@ from pathlib import Path
 from moe_bev_ros.engine.base import Engine, EngineSettings
 from moe_bev_ros.engine.engines import ENGINES
 from moe_bev_ros.engine.torch_network import torch_engine
-from moe_bev_ros.evaluation.bench_graph import WEIGHTS_VARIABLE
+from moe_bev_ros.evaluation.bench.graph import WEIGHTS_VARIABLE
 from moe_bev_ros.nodes import bev_node
 
 

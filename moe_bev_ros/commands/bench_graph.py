@@ -11,7 +11,7 @@ from moe_bev_ros.commands.bench_network import CACHE
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.files import write_json
 from moe_bev_ros.engine.base import PRECISIONS
-from moe_bev_ros.evaluation.bench_graph import DENSE, ROWS, ratios
+from moe_bev_ros.evaluation.bench.graph import DENSE, ROWS, ratios
 
 DOMAIN = 101  # where no vehicle and no test is
 
@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     """Returns 0; 130 where it was broken off."""
     from moe_bev_ros.commands.bench_graph_runs import measured_row, stack_of
     from moe_bev_ros.commands.running_stack import say
-    from moe_bev_ros.evaluation import bench_network, bench_tables
+    from moe_bev_ros.evaluation.bench import network as bench_network
+    from moe_bev_ros.evaluation.bench import tables as bench_tables
 
     if args.seconds < 1.0 or args.threads < 0:
         raise InputError(f'--seconds must be at least 1 and --threads at least 0, got {args.seconds:g} and {args.threads}')

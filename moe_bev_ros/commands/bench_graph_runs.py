@@ -16,10 +16,11 @@ from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.datasets.bag_reader import BagReader
 from moe_bev_ros.engine.manifest import file_sha256
 from moe_bev_ros.engine.shipped import WEIGHTS
-from moe_bev_ros.evaluation import bench_graph, bench_tables
-from moe_bev_ros.evaluation.bench_bag import KINDS, bag_of
-from moe_bev_ros.evaluation.bench_graph import DENSE, ROWS, WEIGHTS_VARIABLE
-from moe_bev_ros.evaluation.foreign_load import cpu_times, foreign_share
+from moe_bev_ros.evaluation.bench import graph as bench_graph
+from moe_bev_ros.evaluation.bench import tables as bench_tables
+from moe_bev_ros.evaluation.bench.bag import KINDS, bag_of
+from moe_bev_ros.evaluation.bench.foreign_load import cpu_times, foreign_share
+from moe_bev_ros.evaluation.bench.graph import DENSE, ROWS, WEIGHTS_VARIABLE
 from moe_bev_ros.runtime.environment import config_dir
 from moe_bev_ros.runtime.stack import BEV, Stack, load_stack, with_engine, with_parameters
 from moe_bev_ros.runtime.threads import num_threads_of

@@ -32,8 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Returns 0, whatever the ratios are."""
     from moe_bev_ros.engine.shipped import int8_folder
-    from moe_bev_ros.evaluation import bench_network, bench_tables
-    from moe_bev_ros.evaluation.bench_sources import prepare, shipped_weights
+    from moe_bev_ros.evaluation.bench import network as bench_network
+    from moe_bev_ros.evaluation.bench import tables as bench_tables
+    from moe_bev_ros.evaluation.bench.sources import prepare, shipped_weights
 
     if args.rounds < 1 or args.threads < 1 or not args.max_foreign > 0.0:
         raise InputError('--rounds and --threads must be at least 1, and --max-foreign above 0')

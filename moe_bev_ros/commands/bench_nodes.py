@@ -8,10 +8,10 @@ import importlib
 import sys
 from pathlib import Path
 
-# The title of a group of rows, and the module of moe_bev_ros.evaluation that measures it.
 from moe_bev_ros.core.files import write_json
 
-GROUPS = {'one image of 1600 x 900': 'bench_images', '100,000 points': 'bench_points'}
+# The title of a group of rows, and the module of moe_bev_ros.evaluation.bench that measures it.
+GROUPS = {'one image of 1600 x 900': 'images', '100,000 points': 'points'}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,13 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a table per group."""
-    from moe_bev_ros.evaluation.bench import format_rows
+    from moe_bev_ros.evaluation.bench.timing import format_rows
 
     if args.repeats < 1:
         raise ValueError(f'--repeats must be at least 1, got {args.repeats}')
     report = {}
     for title, module in GROUPS.items():
-        rows = importlib.import_module(f'moe_bev_ros.evaluation.{module}').run(args.repeats)
+        rows = importlib.import_module(f'moe_bev_ros.evaluation.bench.{module}').run(args.repeats)
         sys.stdout.write(f'{title}\n{format_rows(rows)}\n\n')
         report[title] = [dataclasses.asdict(row) for row in rows]
     if args.json is not None:

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print frames per second, the baseline and the time of each stage."""
-    from moe_bev_ros.evaluation import bench_world
+    from moe_bev_ros.evaluation.bench import world as bench_world
 
     if args.seconds <= 0.0:
         raise InputError(f'--seconds must be above 0, got {args.seconds}; give how long to measure')

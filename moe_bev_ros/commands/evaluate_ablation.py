@@ -8,7 +8,7 @@ from pathlib import Path
 
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.files import write_json
-from moe_bev_ros.evaluation.ablation_tables import ablation as table
+from moe_bev_ros.evaluation.ablation.tables import ablation as table
 from moe_bev_ros.evaluation.strata import RESAMPLES
 from moe_bev_ros.runtime.environment import config_dir
 
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train and judge what is not finished yet, then print the table."""
     from moe_bev_ros.datasets.nuscenes_tree import open_tree
-    from moe_bev_ros.evaluation.ablation import Plan, ablation, chosen_rows
+    from moe_bev_ros.evaluation.ablation.runs import Plan, ablation, chosen_rows
     from moe_bev_ros.learning.train_config import load_train_config
     from moe_bev_ros.model.config import profile
 

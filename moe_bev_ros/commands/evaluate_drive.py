@@ -11,7 +11,7 @@ from moe_bev_ros.control.controllers import CONTROLLERS
 from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.files import write_json
 from moe_bev_ros.engine.engines import ENGINES
-from moe_bev_ros.evaluation.drive_suites import (
+from moe_bev_ros.evaluation.driving.suites import (
     REPLAY,
     SUITES,
     TRUTH,
@@ -24,7 +24,7 @@ from moe_bev_ros.evaluation.drive_suites import (
 from moe_bev_ros.planning.planners import PLANNERS
 
 if TYPE_CHECKING:
-    from moe_bev_ros.evaluation.drive_runs import DrivenSuite
+    from moe_bev_ros.evaluation.driving.runs import DrivenSuite
 
 MEASURED = 'measured'
 
@@ -54,9 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Drive what is not driven yet, print the figures."""
-    from moe_bev_ros.evaluation.drive_report import drive_report  # with the world: a second
-    from moe_bev_ros.evaluation.drive_runs import file_name
-    from moe_bev_ros.evaluation.drive_summary import judge, summary, table
+    from moe_bev_ros.evaluation.driving.report import drive_report  # with the world: a second
+    from moe_bev_ros.evaluation.driving.runs import file_name
+    from moe_bev_ros.evaluation.driving.summary import judge, summary, table
     from moe_bev_ros.evaluation.report import write_report
 
     cases = _cases(args)
@@ -99,7 +99,7 @@ def _latency_ms(text: str | None, engine: str) -> float | None:
 def _drive(cases: tuple[DriveCase, ...], row: DriveRow, args: argparse.Namespace) -> DrivenSuite:
     from tqdm import tqdm  # of the evaluation extra
 
-    from moe_bev_ros.evaluation.drive_runs import drive_suite
+    from moe_bev_ros.evaluation.driving.runs import drive_suite
 
     with tqdm(unit='run') as bar:
 

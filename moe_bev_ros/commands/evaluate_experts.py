@@ -21,24 +21,24 @@ from moe_bev_ros.engine.base import EngineError
 from moe_bev_ros.engine.capability import CAPABILITY, CLEAR_CONDITIONS, POOR_CONDITIONS, Capability, load_capability
 from moe_bev_ros.engine.dispatcher import Dispatcher
 from moe_bev_ros.engine.shipped import WEIGHTS
-from moe_bev_ros.evaluation.expert_scores import (
+from moe_bev_ros.evaluation.experts.scores import (
     ChosenScene,
     capability_results,
     dispatch_results,
     judge_runs,
     loss_results,
 )
-from moe_bev_ros.evaluation.expert_tables import capability_picture, capability_table, dispatch_table, loss_table
-from moe_bev_ros.evaluation.perceived import traits_of
-from moe_bev_ros.evaluation.perception_judge import without_nan
+from moe_bev_ros.evaluation.experts.tables import capability_picture, capability_table, dispatch_table, loss_table
+from moe_bev_ros.evaluation.perception.judge import without_nan
+from moe_bev_ros.evaluation.perception.perceived import traits_of
+from moe_bev_ros.evaluation.perception.sensor_loss import LOSSES, RUNS, LossScene, see_loss
 from moe_bev_ros.evaluation.report import Table
-from moe_bev_ros.evaluation.sensor_loss import LOSSES, RUNS, LossScene, see_loss
 from moe_bev_ros.evaluation.strata import RESAMPLES
 from moe_bev_ros.runtime.threads import limit_threads
 
 if TYPE_CHECKING:
     from moe_bev_ros.engine.bev_engine import BevEngine
-    from moe_bev_ros.evaluation.expert_runs import Chooser, SideBySide
+    from moe_bev_ros.evaluation.experts.runs import Chooser, SideBySide
 
 CHOICES = ('camera', 'lidar', 'fused', 'poor_sight', 'fused+poor_sight', 'camera+lidar')
 ALWAYS = ('fused', 'lidar', 'camera')  # what the dispatcher is compared with
@@ -208,7 +208,7 @@ def _by_name(found: Sequence[Mapping[str, ChosenScene]]) -> dict[str, list[Chose
 
 
 def _see(job: _Job) -> dict[str, ChosenScene]:
-    from moe_bev_ros.evaluation.expert_runs import InTurn
+    from moe_bev_ros.evaluation.experts.runs import InTurn
 
     limit_threads(1)
     choosers: dict[str, Chooser] = {}
@@ -232,7 +232,7 @@ def _opened(root: str, version: str) -> NuscenesTree:
 @lru_cache(maxsize=1)
 def _network(weights: Path) -> SideBySide:
 
-    from moe_bev_ros.evaluation.expert_runs import SideBySide
+    from moe_bev_ros.evaluation.experts.runs import SideBySide
     from moe_bev_ros.model.weights_file import load_weights
 
     limit_threads(1)

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from moe_bev_ros.engine.explanation import Subject, explain_frame
     from moe_bev_ros.engine.shipped import WEIGHTS
     from moe_bev_ros.engine.torch_network import torch_engine
-    from moe_bev_ros.evaluation.explanation_picture import draw_explanation
+    from moe_bev_ros.evaluation.perception.explanation_picture import draw_explanation
 
     if args.out.suffix not in ('.jpg', '.png'):
         raise InputError(f'{args.out}: give a name that ends in .jpg or .png')

@@ -16,8 +16,8 @@ from moe_bev_ros.core.frame import Frame
 from moe_bev_ros.datasets.single_frames import SingleFrame, read_single_frames
 from moe_bev_ros.engine.base import Engine, EngineError, EngineOutput, EngineSettings
 from moe_bev_ros.engine.engines import ENGINES
-from moe_bev_ros.evaluation.real_frames import real_frames_results
-from moe_bev_ros.evaluation.recall import MATCH_M, MIN_POINTS, DistanceRecall, recall_by_distance, recall_table
+from moe_bev_ros.evaluation.perception.real_frames import real_frames_results
+from moe_bev_ros.evaluation.perception.recall import MATCH_M, MIN_POINTS, DistanceRecall, recall_by_distance, recall_table
 from moe_bev_ros.runtime.threads import limit_threads
 
 NUM_STEPS = 5  # each frame so often, for the times

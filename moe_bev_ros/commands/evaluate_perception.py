@@ -18,10 +18,10 @@ from moe_bev_ros.datasets.nuscenes_tree import NuscenesTree, open_tree
 from moe_bev_ros.datasets.worker_processes import run_jobs
 from moe_bev_ros.engine.base import Engine, EngineError, EngineSettings
 from moe_bev_ros.engine.engines import ENGINES
-from moe_bev_ros.evaluation.perceived import SeenScene, see_scene
-from moe_bev_ros.evaluation.perception_judge import Judgement, judge
-from moe_bev_ros.evaluation.perception_report import perception_report
-from moe_bev_ros.evaluation.perception_tables import overview, own_metrics
+from moe_bev_ros.evaluation.perception.judge import Judgement, judge
+from moe_bev_ros.evaluation.perception.perceived import SeenScene, see_scene
+from moe_bev_ros.evaluation.perception.report import perception_report
+from moe_bev_ros.evaluation.perception.tables import overview, own_metrics
 from moe_bev_ros.evaluation.report import write_report
 from moe_bev_ros.evaluation.strata import RESAMPLES
 from moe_bev_ros.runtime.threads import limit_threads

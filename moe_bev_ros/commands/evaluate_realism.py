@@ -16,8 +16,8 @@ from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.files import write_json
 
 if TYPE_CHECKING:
-    from moe_bev_ros.evaluation.realism import BinRatio, RingCount
-    from moe_bev_ros.evaluation.realism_sweeps import SensorSweep
+    from moe_bev_ros.evaluation.realism.ratios import BinRatio, RingCount
+    from moe_bev_ros.evaluation.realism.sweeps import SensorSweep
 
 NUM_BRIGHTNESS_BINS = 32
 NUM_STREETS = 4
@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print ratios, grounds and histograms; 0 also where a goal is missed, since the print is the result."""
-    from moe_bev_ros.evaluation import realism  # compiles nothing, but imports the renderer
-    from moe_bev_ros.evaluation.realism_sweeps import by_stamp, read_sweeps
+    from moe_bev_ros.evaluation.realism import ratios as realism  # compiles nothing, but imports the renderer
+    from moe_bev_ros.evaluation.realism.sweeps import by_stamp, read_sweeps
 
     sweeps = read_sweeps(args.data)
     counts = [
@@ -82,7 +82,7 @@ def _ground_line(rings: Sequence[RingCount]) -> str:
 
 
 def _intensities(sweeps: Sequence[SensorSweep], seed: int) -> dict[str, dict[str, list[float]]]:
-    from moe_bev_ros.evaluation.realism import intensity_counts
+    from moe_bev_ros.evaluation.realism.ratios import intensity_counts
 
     result: dict[str, dict[str, list[float]]] = {}
     for source in sorted({sweep.source for sweep in sweeps}):

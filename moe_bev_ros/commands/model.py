@@ -40,7 +40,7 @@ def _describe(args: argparse.Namespace) -> int:
 
 
 def _roofline(args: argparse.Namespace) -> int:
-    from moe_bev_ros.evaluation import roofline
+    from moe_bev_ros.evaluation.bench import roofline
 
     results = roofline.values([profile(name) for name in args.profile])
     for table in roofline.tables(results):

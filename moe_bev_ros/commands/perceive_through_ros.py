@@ -22,7 +22,7 @@ from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.core.objects import Scene
 from moe_bev_ros.datasets.nuscenes_tree import NuscenesTree, Tick
 from moe_bev_ros.datasets.tree_to_bag import write_scene_bag
-from moe_bev_ros.evaluation.perceived import LEAST_SCORE, SeenKeyframe, SeenScene, Tracks, traits_of
+from moe_bev_ros.evaluation.perception.perceived import LEAST_SCORE, SeenKeyframe, SeenScene, Tracks, traits_of
 from moe_bev_ros.nodes.bag_objects import objects_of_bag
 
 OBJECTS_TOPIC = '/moe_bev/objects'

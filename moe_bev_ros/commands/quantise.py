@@ -14,7 +14,7 @@ from moe_bev_ros.engine.shipped import WEIGHTS
 from moe_bev_ros.runtime.environment import config_dir
 
 if TYPE_CHECKING:
-    from moe_bev_ros.evaluation.quantisation import Plan
+    from moe_bev_ros.evaluation.quantisation.runs import Plan
     from moe_bev_ros.learning.layer_errors import Sensitivity
 
 RESAMPLES = 1000
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do what is not finished yet, then print it."""
     _check(args)
-    from moe_bev_ros.evaluation.quantisation import Quantisation, chosen_rows
+    from moe_bev_ros.evaluation.quantisation.runs import Quantisation, chosen_rows
 
     rows = chosen_rows(args.rows)
     quantisation = Quantisation(_plan(args), _print)
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     if not quantisation.plan.scenes:
         raise InputError('there is nothing to judge on; give --judge-data, and a split that has a scene')
     summary = quantisation.summary(rows)
-    from moe_bev_ros.evaluation.quantisation_tables import quantisation as table
+    from moe_bev_ros.evaluation.quantisation.tables import quantisation as table
 
     _print(table({'quantisation': summary}))
     if args.json:
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _plan(args: argparse.Namespace) -> Plan:
     from moe_bev_ros.datasets.nuscenes_tree import open_tree
-    from moe_bev_ros.evaluation.quantisation import Plan
+    from moe_bev_ros.evaluation.quantisation.runs import Plan
     from moe_bev_ros.learning.calibration_set import calibration_set
     from moe_bev_ros.learning.quantisation_policy import load_policy
     from moe_bev_ros.learning.train_config import load_train_config

@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from moe_bev_ros.core.errors import InputError
-from moe_bev_ros.evaluation import ablation_tables, bench_tables, expert_tables, quantisation_tables, results_tables, roofline
+from moe_bev_ros.evaluation import results_tables
+from moe_bev_ros.evaluation.ablation import tables as ablation_tables
+from moe_bev_ros.evaluation.bench import roofline
+from moe_bev_ros.evaluation.bench import tables as bench_tables
+from moe_bev_ros.evaluation.experts import tables as expert_tables
+from moe_bev_ros.evaluation.quantisation import tables as quantisation_tables
 
 PAGE, FOLDER = 'RESULTS.md', 'results'
 MARK = re.compile(r'<!-- (results:(\S+)|/results) -->')

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from moe_bev_ros.evaluation import perception_tables
+from moe_bev_ros.evaluation.perception import tables as perception_tables
 from moe_bev_ros.evaluation.report import Table, number
 
 Files = dict[str, Any]

@@ -33,8 +33,8 @@ class LeanExecutor(SingleThreadedExecutor):
     events of the middleware are left to rclpy; events wait for the first wake-up after EVENTS_PERIOD_S.
 
     Patient subscriptions wake nobody: all that came on them is taken, /clock first, when something else ends the wait, and
-    before anything else is called back. /clock is patient, since no timer of ours runs on it, and a subscription on which somebody has
-    set ``is_patient``.
+    before anything else is called back. /clock is patient, since no timer of ours runs on it, and so is a subscription on
+    which somebody has set ``is_patient``.
     """
 
     def __init__(self, *, context: Context | None = None) -> None:

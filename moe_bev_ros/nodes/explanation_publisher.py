@@ -71,7 +71,7 @@ class ExplanationPublisher:
 
     def _make(self, frame: Frame, detections: Detections) -> None:
         from moe_bev_ros.engine.explanation import Subject, explain_frame
-        from moe_bev_ros.evaluation.explanation_picture import draw_explanation
+        from moe_bev_ros.evaluation.perception.explanation_picture import draw_explanation
 
         try:
             picture_hw3 = draw_explanation(explain_frame(self._model, frame, Subject(), self._inputs), frame, detections)

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from moe_bev_ros.cli import main
-from moe_bev_ros.evaluation import bench_bag, bench_graph
-from moe_bev_ros.evaluation.bench_bag import BagKind
-from moe_bev_ros.evaluation.bench_tables import graph_line
+from moe_bev_ros.evaluation.bench import bag as bench_bag
+from moe_bev_ros.evaluation.bench import graph as bench_graph
+from moe_bev_ros.evaluation.bench.bag import BagKind
+from moe_bev_ros.evaluation.bench.tables import graph_line
 
 
 def summary(p50, p99, *, frames_in=3000, lost=0):

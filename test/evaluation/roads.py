@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from moe_bev_ros.core.objects import Label
-from moe_bev_ros.evaluation.drive_scores import SAMPLE_S, DriveLog, Others
+from moe_bev_ros.evaluation.driving.scores import SAMPLE_S, DriveLog, Others
 from moe_bev_ros.planning.lane_graph import Lane, LaneGraph
 from moe_bev_ros.planning.reference_line import smooth_line
 from moe_bev_ros.world.network import Area, RoadNetwork, Surface

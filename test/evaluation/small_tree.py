@@ -11,7 +11,7 @@ from moe_bev_ros.datasets.nuscenes_tables import CATEGORY_OF_LABEL, LIDAR, Annot
 from moe_bev_ros.datasets.nuscenes_tree import open_tree
 from moe_bev_ros.datasets.nuscenes_writer import TreeWriter
 from moe_bev_ros.engine.base import EngineOutput
-from moe_bev_ros.evaluation.detection import attribute_of
+from moe_bev_ros.evaluation.perception.detection import attribute_of
 
 NUM_KEYFRAMES = 15
 SIZES = {

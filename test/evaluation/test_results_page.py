@@ -4,7 +4,7 @@ import pytest
 
 from moe_bev_ros.cli import main
 from moe_bev_ros.core.errors import InputError
-from moe_bev_ros.evaluation.bench_tables import SUMS
+from moe_bev_ros.evaluation.bench.tables import SUMS
 from moe_bev_ros.evaluation.results_page import BLOCKS, block_text, rewritten, stale_blocks
 
 INTERVAL = {'value': 0.5, 'low': 0.4, 'high': 0.6}

@@ -8,7 +8,7 @@ import pytest
 from moe_bev_ros.core.command import Vehicle
 from moe_bev_ros.core.objects import Detections, Label
 from moe_bev_ros.engine.base import EngineOutput
-from moe_bev_ros.evaluation.closed_loop import CAMERALESS
+from moe_bev_ros.evaluation.driving.closed_loop import CAMERALESS
 from moe_bev_ros.world.autopilot import shipped_pedals
 from moe_bev_ros.world.perceiving import Perceiver
 from moe_bev_ros.world.rigs import CHANNELS, NUSCENES_RIG

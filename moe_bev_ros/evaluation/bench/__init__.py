@@ -1,0 +1,1 @@
+"""Times engines, nodes and kernels, and predicts what an Orin would take."""

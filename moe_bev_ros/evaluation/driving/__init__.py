@@ -1,0 +1,1 @@
+"""Drives in a closed loop, and what they are worth."""

@@ -1,0 +1,1 @@
+"""Which frame expert is good at what."""

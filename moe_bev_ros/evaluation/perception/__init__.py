@@ -1,0 +1,1 @@
+"""What an engine sees, held against what was there."""

@@ -1,0 +1,1 @@
+"""How real the world is."""
