@@ -20,6 +20,19 @@ NUM_MODES, NUM_STEPS, STEP_S = 6, 12, 0.5
 FORECAST_CHANNELS = NUM_MODES * (1 + 2 * NUM_STEPS)
 
 
+class Place(nn.Module):
+    """What is usual at a place around the vehicle, whatever is seen: traffic keeps to its side, parked cars face along it."""
+
+    def __init__(self, channels: int, cells: int) -> None:
+        super().__init__()
+        self.row = nn.Parameter(torch.zeros(channels, cells, 1))
+        self.column = nn.Parameter(torch.zeros(channels, 1, cells))
+
+    def forward(self) -> Tensor:
+        """(C, G, G) to be added to a map."""
+        return self.row + self.column
+
+
 class Heads(nn.Module):
     """Two branches at the fine resolution: one says what and where, the other how large, how fast and of which kind."""
 
@@ -27,6 +40,7 @@ class Heads(nn.Module):
         super().__init__()
         fine, wide = config.lidar_channels, config.head_channels
         self.up = nn.Conv2d(config.channels, fine, 1)
+        self.place = Place(fine, config.num_cells)
         self.sum = Sum()
         self.where = conv_block(fine, wide)
         self.which = conv_block(fine, wide)
@@ -45,7 +59,8 @@ class Heads(nn.Module):
 
     def forward(self, map_bcgg: Tensor, fine_bfkk: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         """heat, boxes, log_sigma, attributes, road, forecast; see `Outputs`."""
-        x = torch.relu(self.sum(fine_bfkk, functional.interpolate(self.up(map_bcgg), scale_factor=2.0, mode='nearest')))
+        coarse = self.up(map_bcgg) + self.place()
+        x = torch.relu(self.sum(fine_bfkk, functional.interpolate(coarse, scale_factor=2.0, mode='nearest')))
         where, which = self.where(x), self.which(x)
         heat, road = self.heat(where), self.road(where)
         return heat, self.boxes(which), self.log_sigma(which), self.attributes(which), road, self.forecast(map_bcgg)

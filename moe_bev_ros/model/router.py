@@ -2,6 +2,8 @@
 
 Both stages let the expert choose (Zhou et al. 2022), so that load is balanced by construction and every slot is filled: the
 coarse stage leaves each expert a share of the regions (2 x 2 patches), the fine stage picks from these the patches it takes.
+An expert's gates are relative to the mean score of what it takes: only the order of its patches counts, and none can be closed
+altogether. With absolute scores a short training closed seven experts of eight.
 
 Legend: B batch, R regions, T patches, E experts, S slots of an expert (its capacity), C channels.
 """
@@ -73,7 +75,8 @@ class Router(nn.Module):
             patch_bes = torch.arange(self.capacity, device=map_bcgg.device).expand(*scores_bet.shape[:2], -1)
         else:
             patch_bes = self._choose(coarse_ber + wanted_br[:, None], scores_bet)
-        return Routing(patch_bes, scores_bet.gather(2, patch_bes).sigmoid(), objects_bt)
+        taken_bes = scores_bet.gather(2, patch_bes)
+        return Routing(patch_bes, (taken_bes - taken_bes.mean(2, keepdim=True)).sigmoid(), objects_bt)
 
     def _choose(self, coarse_ber: Tensor, scores_bet: Tensor) -> Tensor:
         if self.capacity > self.regions * REGION**2:  # still warming up: the coarse stage would leave too few

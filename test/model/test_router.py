@@ -44,8 +44,18 @@ def test_an_expert_takes_its_best_patches_of_the_regions_that_are_left_to_it():
     for taken in regions.flatten(0, 1):
         assert len(set(taken.tolist())) <= part.regions
     part.regions = part.members_rm.shape[0]
-    assert (part(maps).gate_bes.sum(2) >= gates.sum(2) - 1e-6).all()
     assert not torch.equal(part(maps).patch_bes.sort(2).values, routed.patch_bes.sort(2).values)
+
+
+def test_no_bias_closes_an_expert():
+    part, maps = router(), random_map(CONFIG_32)
+    before = part(maps)
+    with torch.no_grad():
+        part.fine.bias[0] -= 20.0
+        part.coarse.bias[1] -= 20.0
+    after = part(maps)
+    assert torch.equal(after.patch_bes, before.patch_bes)
+    assert torch.allclose(after.gate_bes, before.gate_bes, atol=1e-5)
 
 
 def test_a_region_that_the_coarse_stage_refuses_is_never_served():
