@@ -38,6 +38,11 @@ def long_root(tmp_path_factory):
     return root
 
 
+def heed_interrupts():
+    """A shell that started the tests in its background has them, and what they start, ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def wait_for(condition, seconds=60.0):
     end = time.monotonic() + seconds
     while not condition():
@@ -49,7 +54,7 @@ def wait_for(condition, seconds=60.0):
 def test_a_run_that_was_killed_or_interrupted_goes_on_and_ends_alike(tmp_path, long_root, how):
     out = tmp_path / 'tree'
     command = [sys.executable, '-m', 'moe_bev_ros.cli', *write(out, LONG, '--workers', '1')]
-    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL, preexec_fn=heed_interrupts)
     scenes, images = out / 'v1.0-world' / 'scenes', out / 'samples' / 'CAM_FRONT'
     wait_for(lambda: (scenes / 'world-1000000.json').exists() and list(images.glob('world-1000001__*')))
     os.kill(process.pid, how)
