@@ -36,7 +36,9 @@ def replayed(tmp_path_factory, data_dir):
         process = start(data_dir, folder, 'scene-0061', '--params', str(folder / 'patient.yaml'))
         h.spin_until(lambda: process.poll() is not None, 100)
         h.spin_for(0.2)
-    return {'rc': process.returncode, 'text': process.stdout.read(), 'summary': summary_of(folder), **heard}
+    text = process.stdout.read()
+    assert (folder / 'out' / 'summary.json').is_file(), text
+    return {'rc': process.returncode, 'text': text, 'summary': summary_of(folder), **heard}
 
 
 def start(data_dir, folder, name, *arguments):
