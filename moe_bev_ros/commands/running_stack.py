@@ -18,7 +18,6 @@ from moe_bev_ros.core.errors import InputError
 from moe_bev_ros.nodes.executor import LeanExecutor
 from moe_bev_ros.nodes.scorer_node import ScorerNode
 from moe_bev_ros.runtime.environment import node_environment
-from moe_bev_ros.runtime.memory import spare_what_lasts
 from moe_bev_ros.runtime.processes import POLL_PERIOD_S, Launcher
 from moe_bev_ros.runtime.stack import NodeSpec, Stack
 
@@ -75,7 +74,6 @@ class RunningStack:
             raise InputError(
                 f'not active after {BRING_UP_TIMEOUT_S:.0f} s: {", ".join(missing)}; see the logs in {self.log_dir}'
             )
-        spare_what_lasts()
 
     def start_beside(self, spec: NodeSpec) -> Launcher:
         """Start one more process that is no part of the stack."""

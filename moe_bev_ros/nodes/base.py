@@ -62,6 +62,7 @@ class StackNode(LifecycleNode, Generic[P]):
         self.declare_parameter('autostart', False)
         self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self.params_type = params_type
+        self.is_alone = False  # in its process, which `run` knows: what lasts there lasts as long as the node
         self.params: P = declare(self, params_type)
         on_change(self, params_type, self._accept_params)
         self.counters: dict[str, int] = {'dropped_by_policy': 0, 'rejected': 0, 'failures': 0}
@@ -221,7 +222,8 @@ class StackNode(LifecycleNode, Generic[P]):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Activate: start with nothing remembered."""
-        spare_what_lasts()
+        if self.is_alone:
+            spare_what_lasts()
         return self._attempt(self._forget_all, super().on_activate, state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -378,6 +380,8 @@ def run(make_node: Callable[[], Any]) -> None:
         print(f'error: {err}', file=sys.stderr)  # noqa: T201
         rclpy.try_shutdown()
         raise SystemExit(2) from err
+    if isinstance(node, StackNode):
+        node.is_alone = True
     executor = LeanExecutor()
     executor.add_node(node)
     try:
